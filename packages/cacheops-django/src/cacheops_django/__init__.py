@@ -1,0 +1,3 @@
+"""Cached querysets for Django: what a query reads decides what a write drops."""
+
+__version__ = "0.1.0"
