@@ -1,3 +1,3 @@
-"""Cached fragments for Jinja2 templates: the distribution is reserved here, its tags come in a later release."""
+"""Cached fragments for Jinja2 templates. This release reserves the name; the tags follow in a later one."""
 
 __version__ = "0.1.0"
