@@ -1,0 +1,146 @@
+"""Everything that guards or shows this project, one session each: `nox --list` names them.
+
+`nox` alone tests every distribution on every supported Python that is there and names those that are not.
+`nox -s tests` does so on the Python that runs nox, `nox -s "tests(core)"` for one distribution, and
+`nox -s "tests-3.13(django)"` on another Python. What stands after `--` goes to the tool that a session runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = ROOT / "packages"
+
+NEEDS = {
+    "core": ["cacheops-core"],
+    "django": ["cacheops-core", "cacheops-django"],
+    "jinja2": ["cacheops-core", "cacheops-jinja2"],
+    "filecache": ["cacheops-core", "cacheops-filecache"],
+    "facade": ["cacheops-core", "cacheops-django", "cacheops-jinja2", "cacheops-filecache", "cacheops"],
+}
+"""For each distribution, those of ours that it stands on, then itself."""
+
+EVERYTHING = NEEDS["facade"]
+
+DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
+"""Each supported Python with the Django that is tested on it: together they cover both lists."""
+
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The Python that runs nox: it is always tested on, listed above or not."""
+
+IN_CI = os.environ.get("CI") == "true"
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "no" if IN_CI else "yes"
+# A Python that is not on this machine is named in the closing list; it is a failure only where it was promised.
+nox.options.error_on_missing_interpreters = os.environ.get("CACHEOPS_REQUIRE_PYTHONS") == "1"
+nox.options.sessions = [f"tests-{python}" for python in DJANGO | {THIS: ""}]
+
+
+def install_ours(session: nox.Session, names: Iterable[str], *others: str, extras: str = "") -> None:
+    """Install our distributions from their folders, in one go, so that pip takes none of them from elsewhere."""
+    folders = [f"{PACKAGES / name}" for name in names]
+    folders[-1] += extras
+    session.install(*folders, *others)
+
+
+def test_requirements(name: str) -> list[str]:
+    """Return what the tests of a distribution need, as its own pyproject.toml says."""
+    project = nox.project.load_toml(PACKAGES / name / "pyproject.toml")
+    return list(nox.project.dependency_groups(project, "test"))
+
+
+def django_for(python: str | None) -> str:
+    """Return the requirement for the Django that is tested on a Python."""
+    return f"django~={DJANGO.get(python or THIS, '6.1')}.0"
+
+
+@nox.parametrize("distribution", [nox.param(name, id=name) for name in NEEDS])
+def tests(session: nox.Session, distribution: str) -> None:
+    """Test one distribution, with nothing installed but what it needs itself."""
+    names = NEEDS[distribution]
+    django = [django_for(str(session.python or THIS))] if "cacheops-django" in names else []
+    install_ours(session, names, *test_requirements(names[-1]), *django)
+    session.run("python", "-m", "pytest", f"packages/{names[-1]}/tests", *session.posargs)
+
+
+nox.session(tests)
+for version in DJANGO | {THIS: ""}:
+    nox.session(tests, name=f"tests-{version}", python=None if version == THIS else version)
+
+
+@nox.session
+@nox.parametrize(
+    "python,django",
+    [
+        nox.param(python, django, id=name)
+        for name, (python, django) in zip(("default", "middle", "newest"), DJANGO.items(), strict=True)
+    ],
+)
+def integration(session: nox.Session, django: str) -> None:
+    """Test all distributions together against real databases and servers, in several processes."""
+    install_ours(session, EVERYTHING, f"django~={django}.0", "-r", "integration-tests/requirements.txt")
+    session.run("python", "-m", "pytest", "integration-tests", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, import directions, spelling and that all versions are equal."""
+    session.install("ruff~=0.17.0", "import-linter~=2.16", "codespell~=2.4")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    sources = os.pathsep.join(str(folder) for folder in sorted(PACKAGES.glob("*/src")))
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": sources})
+    session.run("codespell")
+    session.run("python", "tools/version.py", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of each distribution, strictly; django-stubs' plugin reads only the Django package."""
+    install_ours(session, EVERYTHING, "mypy~=2.4.0", "django-stubs~=6.1.0")
+    for name in EVERYTHING:
+        config = "tools/mypy-django.toml" if name == "cacheops-django" else "pyproject.toml"
+        source = PACKAGES / name / "src" / name.replace("-", "_")
+        session.run("mypy", "--strict", f"--config-file={config}", str(source), env={"PYTHONPATH": "tools"})
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build all wheels and sdists, look into them, and use each alone and all together in clean environments."""
+    session.install("build~=1.3", "flit_core>=3.11,<5", "virtualenv")
+    made = Path(session.create_tmp()).resolve() / "dists"
+    for name in EVERYTHING:
+        # The wheel is made from the sdist, so that a sdist which lacks something fails here.
+        session.run("python", "-m", "build", "-nq", f"--outdir={made}", str(PACKAGES / name))
+    session.run("python", "tools/dists.py", "contents", str(made))
+    for chosen in [*([name] for name in EVERYTHING), EVERYTHING]:
+        session.run("python", "tools/dists.py", "install", str(made), *chosen)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what a hit costs beside the query that it saves."""
+    install_ours(session, EVERYTHING, "-r", "benchmarks/requirements.txt", extras="[embedded]")
+    session.run("python", "benchmarks/hits.py", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the tour in the terminal; `-- serve` serves the site instead."""
+    install_ours(session, EVERYTHING, "-r", "demo/requirements.txt", extras="[embedded]")
+    session.run("python", "demo/manage.py", *(session.posargs or ["tour"]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build; a warning is an error."""
+    session.install("-r", "docs/requirements.txt")
+    session.run("python", "-m", "sphinx", "-EnW", "--keep-going", "docs", "docs/_build", *session.posargs)
