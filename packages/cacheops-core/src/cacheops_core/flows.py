@@ -1,0 +1,273 @@
+"""The protocol: a read that starts after a write has returned to its writer never sees older data.
+
+Every function here is a *flow*: a generator that yields commands, gets their replies sent in, and returns
+its result. Flows never touch a socket; `drivers` run them. This page is the whole protocol, and its proof.
+
+**The keys.** Below the prefix stand the entry ``e:<digest>`` and, for each table, its generation
+``g:{table}``, the registry of schemes ``s:{table}``, the units that are committing ``f:{table}`` and one
+stamp per conjunction ``c:{table}:<conjunction>``. A generation is the server's clock at its birth, a stamp
+is the generation that it was born under and then the clock at its own birth. An entry begins with the
+generations and stamps that it was computed under: its *head*. A *fence* is a sorted set of units of work in
+place of a stamp or generation; ``MGET`` shows it as nothing.
+
+**Reading** (`fetch`, `acquire`, `fill`). One ``MGET`` brings the entry and its stamps. The entry is served
+iff its head is what was just read, byte for byte, and each stamp begins with its table's generation. After
+a miss the stamps are acquired *first*, then the database is asked, then the entry is stored under the
+stamps that were acquired. Whoever finds a fence asks the database and stores nothing.
+
+**Writing** (`fence`, COMMIT, `release`). Before COMMIT, each stamp that a changed row touches, with its
+old or its new values, gives way to a fence, whether or not a stamp was there. After COMMIT or rollback the
+unit leaves its fences, and drops whatever stamp it finds in a fence's place.
+
+**Why it holds.** Take a read that starts after a write has returned, that is, after its release, and
+suppose that it is served an older entry. The entry's stamps stand, so they stood when it was filled, and
+its rows were read after they had been acquired.
+
+- If a touched stamp was acquired before the fence, the fence has replaced it. Stamps are never born twice
+  (their birth is in them), so the entry's head can not be read again.
+- If it was acquired between fence and release, the fence was not there: it had expired, or was evicted,
+  for otherwise `acquire` says "fenced". Then release found a stamp in the fence's place and dropped it.
+- If it was acquired after the release, the database was asked after COMMIT and gave the new rows.
+- If there was no stamp to fence because nobody had asked by this scheme yet, the registry did not have the
+  scheme. While the unit stands in ``f:{table}``, acquire refuses new schemes; should that key be lost,
+  release looks at the registry as it is by then and drops the stamps of the newcomer too.
+- If the registry is lost, fence and release drop the generation, and with it all stamps; acquire makes
+  registry and generation together, never one under the other's old life.
+
+**The races, as stories.**
+
+*The slow reader.* R misses and selects a product of category 1. W moves it to category 2 and commits. R
+wakes up and stores its row. Everywhere else this row now stays until its timeout. Here R acquired its stamp
+before it selected, W's fence has replaced that stamp, and what R stores is dead on arrival.
+
+*The early dropper.* W drops the entry, then commits. In between R misses, reads the old row and stores it.
+Here R finds the fence, and stores nothing.
+
+*The late dropper.* W commits, then drops. In between R is served the old row. W has not returned yet, so
+this is allowed; but it may have told others (a queue, a colleague). Here the fence is up before COMMIT, so
+whoever learns of the new row in any way gets it.
+
+*Two writers.* V and W both hold the fence of category 1. V releases. The fence stands, for W may not have
+committed yet, until W's release too.
+
+*The dead writer.* W is killed after its fence, before or after COMMIT. Nobody fills until the fence
+expires; then there is no stamp, a reader acquires a new one, and reads what the database really has. Each
+unit has a deadline of its own in the fence, so that others who come and go do not keep the dead one in it.
+
+*The forgetful server.* Redis evicts any key, at any time. A lost entry or stamp is a miss. A lost generation
+is a new one, under which no old stamp is valid. A lost registry takes the generation with it.
+
+The one hole is a double fault: a fence lost to eviction *and* its writer killed between fence and release.
+Nothing here compares clocks of different machines, and nothing relies on two tables changing at once.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from .conditions import Conjunction, Dependencies, Row, _quoted, conjunction_text, quoted_row, scheme
+from .scripts import ACQUIRE, FENCE, RELEASE, Script
+
+T = TypeVar("T")
+
+FORMAT = b"\x01"
+"""What an entry begins with; another layout gets another byte, so that no version serves another's."""
+
+GENERATION, STAMP = 8, 16
+"""Bytes of a generation and of a stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command to the server, of one slot of a cluster unless it is an ``MGET``."""
+
+    name: str
+    args: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script, all of whose keys live in one slot."""
+
+    script: Script
+    keys: tuple[str, ...]
+    args: tuple[Any, ...]
+
+
+Request = Command | Call
+Flow = Generator[Request | tuple[Request, ...], Any, T]
+"""Yields a request and gets its reply, or yields a tuple of them, sent in one round trip, and gets a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableKeys:
+    """The names of a table's bookkeeping keys."""
+
+    table: str
+    generation: str
+    registry: str
+    committing: str
+    conjunctions: str
+    """What the keys of conjunctions begin with."""
+
+    @classmethod
+    def of(cls, prefix: str, table: str) -> TableKeys:
+        tag = "{" + _quoted(table) + "}"
+        return cls(table, f"{prefix}g:{tag}", f"{prefix}s:{tag}", f"{prefix}f:{tag}", f"{prefix}c:{tag}:")
+
+
+@dataclass(frozen=True, slots=True)
+class StampKeys:
+    """The keys of all stamps that one result depends on, in the order of its head."""
+
+    tables: tuple[tuple[TableKeys, tuple[Conjunction, ...]], ...]
+    keys: tuple[str, ...]
+    digest: bytes
+    """Stands for the names of all keys."""
+
+    @classmethod
+    def of(cls, prefix: str, dependencies: Dependencies) -> StampKeys:
+        tables = tuple((TableKeys.of(prefix, table), found) for table, found in dependencies.tables)
+        keys: list[str] = []
+        for table, conjunctions in tables:
+            keys.append(table.generation)
+            keys.extend(table.conjunctions + conjunction_text(c) for c in conjunctions)
+        return cls(tables, tuple(keys), blake2b("\n".join(keys).encode(), digest_size=16).digest())
+
+    def head(self, found: Sequence[bytes | None]) -> bytes | None:
+        """Return the head of an entry computed under these stamps, or None unless each of them is valid."""
+        position = 0
+        for _, conjunctions in self.tables:
+            generation = found[position]
+            if generation is None or len(generation) != GENERATION:
+                return None
+            for stamp in found[position + 1 : position + 1 + len(conjunctions)]:
+                if stamp is None or len(stamp) != STAMP or not stamp.startswith(generation):
+                    return None
+            position += 1 + len(conjunctions)
+        return FORMAT + b"".join(found)  # type: ignore[arg-type]  # none of them is None by now
+
+    def newest(self, head: bytes) -> int:
+        """Return when the youngest of a head's stamps was born, in microseconds of the server's clock; 0 if none."""
+        births, position = [0], len(FORMAT)
+        for _, conjunctions in self.tables:
+            for start in range(position + GENERATION, position + GENERATION + STAMP * len(conjunctions), STAMP):
+                births.append(struct.unpack_from(">Q", head, start + GENERATION)[0])
+            position += GENERATION + STAMP * len(conjunctions)
+        return max(births)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What reading an entry brought: its payload, or None and the head to store an answer under, if known."""
+
+    payload: bytes | None
+    head: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """The head to store an answer under, or None and why there is none."""
+
+    head: bytes | None
+    refused: Mapping[str, frozenset[str]]
+    """Schemes that do not fit into their table's registry any more; empty if a fence was the reason."""
+
+
+def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
+    """Return the entry's payload if every stamp that it was computed under still stands."""
+    entry, *found = yield Command("MGET", (key, *stamps.keys))
+    head = stamps.head(found)
+    if head is not None and entry is not None and entry.startswith(head):
+        return Found(entry[len(head) :], head)
+    return Found(None, head)
+
+
+def acquire(stamps: StampKeys, lifetime: int, max_schemes: int) -> Flow[Acquired]:
+    """Return the head to store an answer under that is computed from now on.
+
+    The bookkeeping will live for ``lifetime`` milliseconds at least, 0 for ever.
+    """
+    calls = tuple(
+        Call(
+            ACQUIRE,
+            (table.generation, table.registry, table.committing)
+            + tuple(table.conjunctions + conjunction_text(c) for c in conjunctions),
+            (lifetime, max_schemes, *map(scheme, conjunctions)),
+        )
+        for table, conjunctions in stamps.tables
+    )
+    replies = (yield calls) if calls else []
+    found: list[bytes] = []
+    refused: dict[str, frozenset[str]] = {}
+    is_fenced = False
+    for (table, _), (status, *values) in zip(stamps.tables, replies, strict=True):
+        if status == b"full":
+            refused[table.table] = frozenset(value.decode() for value in values)
+        is_fenced = is_fenced or status != b"ok"
+        found += values
+    return Acquired(None if is_fenced else stamps.head(found), refused)
+
+
+def fill(key: str, head: bytes, payload: bytes, lifetime: int) -> Flow[None]:
+    """Store an answer under the head that was acquired before it was computed, for so many milliseconds."""
+    yield Command("SET", (key, head + payload, *(("PX", lifetime) if lifetime else ())))
+
+
+def forget(key: str) -> Flow[None]:
+    """Remove an entry."""
+    yield Command("DEL", (key,))
+
+
+Changes = Mapping[str, Iterable[Row] | None]
+"""Tables that were written, with the rows concerned (old values and new ones), or None for the whole table."""
+
+
+def fence(prefix: str, unit: str, changes: Changes, lifetime: int, max_fences: int) -> Flow[Registries]:
+    """Before COMMIT: let nobody fill what these changes touch, for at most so many milliseconds.
+
+    Returns the registry of each table, from which the writer learns which fields matter.
+    """
+    return (yield from _over_tables(FENCE, prefix, unit, changes, (lifetime,), max_fences))
+
+
+def release(prefix: str, unit: str, changes: Changes, max_fences: int) -> Flow[Registries]:
+    """After COMMIT or rollback: leave the fences, and drop every stamp that stands in the place of one.
+
+    Without a fence before it, this invalidates what has been committed already.
+    """
+    return (yield from _over_tables(RELEASE, prefix, unit, changes, (), max_fences))
+
+
+Registries = dict[str, frozenset[tuple[str, ...]]]
+"""The schemes that are registered for each table, as tuples of quoted field names."""
+
+
+def _over_tables(
+    script: Script, prefix: str, unit: str, changes: Changes, more: tuple[Any, ...], max_fences: int
+) -> Flow[Registries]:
+    calls = tuple(_call(script, TableKeys.of(prefix, t), unit, rows, more, max_fences) for t, rows in changes.items())
+    replies = (yield calls) if calls else []
+    return {
+        table: frozenset(parse_scheme(scheme.decode()) for scheme in schemes)
+        for table, schemes in zip(changes, replies, strict=True)
+    }
+
+
+def _call(
+    script: Script, keys: TableKeys, unit: str, rows: Iterable[Row] | None, more: tuple[Any, ...], max_fences: int
+) -> Call:
+    encoded = "" if rows is None else json.dumps([quoted_row(row) for row in rows], separators=(",", ":"))
+    return Call(
+        script, (keys.generation, keys.registry, keys.committing), (unit, keys.conjunctions, max_fences, encoded, *more)
+    )
+
+
+def parse_scheme(text: str) -> tuple[str, ...]:
+    """Return the quoted field names of a scheme; the empty scheme has none."""
+    return tuple(text.split("&")) if text else ()

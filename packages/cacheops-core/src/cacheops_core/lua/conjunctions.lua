@@ -1,0 +1,70 @@
+-- Shared by fence and release: what rows mean to a table's registry. Opened in front of each of them.
+--
+-- KEYS[1] g:{table}   the generation, or the fence in its place
+-- KEYS[2] s:{table}   the registry of schemes
+-- KEYS[3] f:{table}   the units of work that are committing
+-- ARGV[1] the unit of work
+-- ARGV[2] what the keys of conjunctions begin with
+-- ARGV[3] keys that may be touched, at most
+-- ARGV[4] the rows as JSON: [{field: token or null}, ...]; empty for the whole table
+
+local LONG_TEXT = 96
+
+-- What stands in a generation's place and is not a fence is a generation, or garbage: without it the
+-- whole table is unknown.
+local function drop_unless_fence(key)
+    if redis.call('TYPE', key).ok ~= 'zset' then
+        redis.call('DEL', key)
+    end
+end
+
+local function registry()
+    -- Garbage in place of the registry is no registry.
+    local schemes = redis.pcall('SMEMBERS', KEYS[2])
+    if schemes.err then
+        redis.call('DEL', KEYS[2])
+        return {}
+    end
+    return schemes
+end
+
+-- The keys of all conjunctions that the rows meet, or nil where only the whole table will do: where a
+-- row does not know a field that a scheme asks for, and where there would be too many.
+local function conjunctions(schemes)
+    if ARGV[4] == '' then
+        return nil
+    end
+    local parsed = {}
+    for i, scheme in ipairs(schemes) do
+        local fields = {}
+        for field in string.gmatch(scheme, '[^&]+') do
+            fields[#fields + 1] = field
+        end
+        parsed[i] = fields
+    end
+    local keys, seen, most = {}, {}, tonumber(ARGV[3])
+    for _, row in ipairs(cjson.decode(ARGV[4])) do
+        for _, fields in ipairs(parsed) do
+            local parts = {}
+            for i, field in ipairs(fields) do
+                local token = row[field]
+                if token == nil then
+                    return nil
+                end
+                parts[i] = token == cjson.null and field or (field .. '=' .. token)
+            end
+            local text = table.concat(parts, '&')
+            if #text > LONG_TEXT then
+                text = '#' .. redis.sha1hex(text)
+            end
+            if not seen[text] then
+                seen[text] = true
+                keys[#keys + 1] = ARGV[2] .. text
+                if #keys > most then
+                    return nil
+                end
+            end
+        end
+    end
+    return keys
+end

@@ -1,0 +1,58 @@
+"""How one cache behaves, checked where it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """How one cache behaves. Adapters build it from their framework's settings; the core reads no global."""
+
+    prefix: str = "cacheops:"
+    """What every key begins with, so that several programs can share a server."""
+
+    timeout: float | None = 60.0
+    """Seconds that an entry lives when nothing invalidates it first; None keeps it until Redis evicts it."""
+
+    fence_lifetime: float = 30.0
+    """Seconds after which a writer that has fenced and not released counts as dead. Must be longer than any
+    COMMIT takes: a COMMIT that outlives its fence is an invalidation that comes late."""
+
+    max_schemes: int = 32
+    """Schemes that the registry of a table may hold; conditions by further ones count as "any row"."""
+
+    max_conjunctions: int = 64
+    """Conjunctions on one table that a result may depend on; with more it depends on the whole table."""
+
+    max_fences: int = 50_000
+    """Keys of one table that a unit of work may fence; a unit that touches more fences the whole table."""
+
+    degrade: bool = False
+    """Whether the program goes on without the cache while the server is away, instead of failing."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prefix, str) or set(self.prefix) & set("{}"):
+            # Braces are where a cluster looks for the part of a key that decides on its slot.
+            raise ConfigurationError(f"prefix must be a string without braces, got {self.prefix!r}")
+        object.__setattr__(self, "timeout", seconds(self.timeout, "timeout"))
+        object.__setattr__(self, "fence_lifetime", seconds(self.fence_lifetime, "fence_lifetime"))
+        if self.fence_lifetime is None:
+            raise ConfigurationError("fence_lifetime must be a number of seconds, got None: a fence needs an end")
+        for name in ("max_schemes", "max_conjunctions", "max_fences"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def seconds(value: Any, name: str) -> float | None:
+    """Return a time as seconds; raise an error that names it unless it is positive, or None for no limit."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ConfigurationError(f"{name} must be a positive number of seconds, a timedelta or None, got {value!r}")

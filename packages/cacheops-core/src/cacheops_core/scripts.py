@@ -1,0 +1,28 @@
+"""The Lua scripts of the protocol, one file per script in ``lua/``; each says there what it does to which keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's source, and the digest by which a server that has seen it knows it."""
+
+    name: str
+    source: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha", sha1(self.source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _read(name: str) -> str:
+    return files("cacheops_core").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+
+
+ACQUIRE = Script("acquire", _read("acquire"))
+FENCE = Script("fence", _read("conjunctions") + _read("fence"))
+RELEASE = Script("release", _read("conjunctions") + _read("release"))

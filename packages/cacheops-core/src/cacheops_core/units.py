@@ -1,0 +1,70 @@
+"""Units of work: what a transaction has changed so far, and must invalidate when it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from .conditions import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One table was changed: in this row (its old or its new values), or as a whole if there is none."""
+
+    table: str
+    row: Row | None = None
+
+
+@dataclass(slots=True)
+class Unit:
+    """The changes of one transaction, in order, with marks where its savepoints began.
+
+    Pure: it knows neither the database nor the server of the cache.
+    """
+
+    id: str = field(default_factory=lambda: uuid4().hex)
+    changes: list[Change] = field(default_factory=list)
+    _marks: dict[str, int] = field(default_factory=dict)
+
+    def add(self, table: str, rows: Iterable[Row] | None) -> None:
+        """Note that these rows of a table change, or the whole of it."""
+        if rows is None:
+            self.changes.append(Change(table))
+        else:
+            self.changes.extend(Change(table, row) for row in rows)
+
+    def mark(self, savepoint: str) -> None:
+        """Note that a savepoint begins here."""
+        self._marks[savepoint] = len(self.changes)
+
+    def roll_back_to(self, savepoint: str) -> list[Change]:
+        """Forget what was changed since a savepoint, and return it; an unknown savepoint forgets nothing.
+
+        Forgetting nothing is safe: a unit that invalidates too much costs a miss.
+        """
+        mark = self._marks.get(savepoint, len(self.changes))
+        forgotten = self.changes[mark:]
+        del self.changes[mark:]
+        return forgotten
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables that have been changed."""
+        return frozenset(change.table for change in self.changes)
+
+
+def compact(changes: Sequence[Change]) -> dict[str, list[Row] | None]:
+    """Return the distinct rows of each table, None for a table that has changed as a whole."""
+    rows: dict[str, dict[tuple[tuple[str, str | None], ...], Row] | None] = {}
+    for change in changes:
+        if change.row is None:
+            rows[change.table] = None
+        elif (known := rows.setdefault(change.table, {})) is not None:
+            known[tuple(sorted(change.row.items(), key=_by_field))] = change.row
+    return {table: None if found is None else list(found.values()) for table, found in rows.items()}
+
+
+def _by_field(item: tuple[str, str | None]) -> str:
+    return item[0]
