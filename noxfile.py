@@ -39,13 +39,13 @@ IN_CI = os.environ.get("CI") == "true"
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "no" if IN_CI else "yes"
-# A Python that is not on this machine is named in the closing list; it is a failure only where it was promised.
+# A Python that is not on this machine is named in the closing list, and fails only where it was promised.
 nox.options.error_on_missing_interpreters = os.environ.get("CACHEOPS_REQUIRE_PYTHONS") == "1"
 nox.options.sessions = [f"tests-{python}" for python in DJANGO | {THIS: ""}]
 
 
 def install_ours(session: nox.Session, names: Iterable[str], *others: str, extras: str = "") -> None:
-    """Install our distributions from their folders, in one go, so that pip takes none of them from elsewhere."""
+    """Install our distributions from their folders, at once, so that pip takes none from elsewhere."""
     folders = [f"{PACKAGES / name}" for name in names]
     folders[-1] += extras
     session.install(*folders, *others)
@@ -114,7 +114,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build all wheels and sdists, look into them, and use each alone and all together in clean environments."""
+    """Build wheels and sdists, look into them, and use each alone and all together in clean environments."""
     session.install("build~=1.3", "flit_core>=3.11,<5", "virtualenv")
     made = Path(session.create_tmp()).resolve() / "dists"
     for name in EVERYTHING:

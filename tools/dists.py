@@ -75,6 +75,7 @@ def install(folder: Path, chosen: list[str]) -> None:
                 [python, "-Werror", "-c", f"import {module}; print({module}.__file__)"], check=True
             )
             run_readme(python, folder, name, place)
+            print(f"{name} installs, imports and does what its README shows", flush=True)
 
 
 def run_readme(python: Path, folder: Path, name: str, place: str) -> None:
