@@ -1,0 +1,91 @@
+"""Stable, typed keys for anything that can be told apart by its value.
+
+A key is the 16-byte BLAKE2 digest of an *encoding*: bytes that stand for exactly one value, in every
+process, whatever ``PYTHONHASHSEED`` says. ``1``, ``"1"``, ``1.0``, ``True`` and ``Decimal(1)`` have five
+different ones.
+
+**Why two values never share an encoding.** By induction over the depth of a value, an encoding says where it
+ends, so that encodings written one after another can be taken apart again:
+
+- it begins with a tag, one byte that no other kind of value uses;
+- a scalar then states the length of its body and has exactly that many bytes, each body being a notation that
+  can be read back (hexadecimal for integers, IEEE bits for floats, UTF-8 with surrogates for text, ...);
+- a container states the number of its parts and is followed by their encodings, which end where they say.
+  Sequences keep their order; the members of sets and the items of dicts are sorted *by their encoding*, so
+  equal sets have equal encodings and different ones differ in some member;
+- any other object is written as a container: a label for its class, and the parts that make up its value;
+- functions and classes are written as the name that leads to them, if one really does. What no name leads to
+  (a lambda, a local function, another function of the same name) is its bytecode, constants, defaults and
+  the values that it closes over.
+
+Equal values have equal encodings with three deliberate exceptions, which all cost a miss and no more: types
+are kept apart (``1`` and ``True``), signs of zero and trailing zeros too (``-0.0``, ``Decimal("1.0")``), and
+one instant in two time zones is two values, since a function may print it.
+
+What has no encoding raises ``KeyingError`` at once. There are two ways to give it one: a method
+``__cache_key__()`` that returns what tells the object apart from others of its class, or ``register``
+for classes of somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from . import _key_binding, _key_functions, _key_objects
+from ._key_encoding import Encoder, Unkeyable
+from .errors import KeyingError
+
+__all__ = ["call_key", "function_key", "register", "stable_key"]
+
+# Part of every digest: to be changed with any encoding, so that old entries are not found by new keys.
+_FORMAT = b"cacheops-key-1"
+
+_HINT = (
+    "give its class a method __cache_key__() that returns what tells it apart,"
+    " or register its class with cacheops_core.keys.register()"
+)
+
+register = _key_objects.register
+
+
+def stable_key(*parts: Any) -> bytes:
+    """Return 16 bytes: in every process the same for the same parts, and different for different ones."""
+    return _digest([(f"parts[{index}]", part) for index, part in enumerate(parts)])
+
+
+def function_key(func: Callable[..., Any]) -> bytes:
+    """Return the key of a function, method, partial or class: by name, or by code and what it closes over."""
+    return _digest([(_key_functions.describe(func), func)])
+
+
+def call_key(
+    func: Callable[..., Any],
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    extra: Any = None,
+) -> bytes:
+    """Return the key of a call, the same however its arguments are passed: ``f(1)`` is ``f(a=1)``.
+
+    ``extra`` is anything more that the result depends on. Arguments that do not fit the signature raise the
+    ``TypeError`` that the call itself would.
+    """
+    func, args = _key_functions.unbound(func, tuple(args))
+    parts: list[tuple[str, Any]] = [(_key_functions.describe(func), func)]
+    for name, value in _key_binding.bind(func, args, kwargs or {}):
+        parts += [("", name), (f'args["{name}"]', value)]
+    return _digest([*parts, ("extra", extra)])
+
+
+def _digest(parts: list[tuple[str, Any]]) -> bytes:
+    encoder = Encoder()
+    state = hashlib.blake2b(b"%d:" % len(parts), digest_size=16, person=_FORMAT)
+    for where, part in parts:
+        try:
+            state.update(encoder.encode(part))
+        except Unkeyable as reason:
+            raise KeyingError(f"{where}{reason.path} {reason}: {reason.hint or _HINT}") from None
+        except RecursionError:
+            raise KeyingError(f"{where} is nested too deeply: pass what identifies it instead") from None
+    return state.digest()

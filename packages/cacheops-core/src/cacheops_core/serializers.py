@@ -1,0 +1,147 @@
+"""How values become bytes and come back: by name, by dotted path, or any object with ``dumps`` and ``loads``.
+
+====================  =================================================================================
+``"pickle"``          any picklable object comes back as it was. Whoever can write to the store can run
+                      code in this program.
+``"json"``            None, bool, int, float, str, list and dict with text keys come back as they were.
+                      **A tuple comes back as a list, and a number as a key comes back as text**;
+                      bytes, sets, dates and decimals are refused.
+``"msgpack"``         as JSON, with bytes, datetimes with a time zone (in UTC) and keys of any such type; a
+                      tuple comes back as a list. Needs the extra ``cacheops-core[msgpack]``.
+====================  =================================================================================
+"""
+
+from __future__ import annotations
+
+import pickle
+from importlib import import_module
+from typing import Any, Protocol
+
+from .errors import CacheopsError, ConfigurationError
+
+__all__ = [
+    "DumpError",
+    "JsonSerializer",
+    "LoadError",
+    "MsgpackSerializer",
+    "PickleSerializer",
+    "Serializer",
+    "dump",
+    "load",
+    "resolve",
+]
+
+
+class DumpError(CacheopsError, TypeError):
+    """A value cannot be turned into bytes; a cached function's caller gets the value all the same."""
+
+
+class LoadError(CacheopsError, ValueError):
+    """Stored bytes do not become a value: damaged, or of a class that is gone; caches count it as a miss."""
+
+
+class Serializer(Protocol):
+    """What a cache asks of a serializer; ``loads(dumps(value))`` must be a new object each time."""
+
+    def dumps(self, value: Any, /) -> bytes:
+        """Return the value as bytes."""
+
+    def loads(self, payload: bytes, /) -> Any:
+        """Return the value that these bytes were made of."""
+
+
+class PickleSerializer:
+    """Anything that can be pickled, by the highest protocol of the running Python."""
+
+    def dumps(self, value: Any) -> bytes:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+    def loads(self, payload: bytes) -> Any:
+        return pickle.loads(payload)
+
+
+class JsonSerializer:
+    """Values that JSON knows, for stores that others read or may write to."""
+
+    def __init__(self) -> None:
+        import json  # a file cache that pickles shall not wait for it
+
+        self._json = json
+
+    def dumps(self, value: Any) -> bytes:
+        return self._json.dumps(value, separators=(",", ":")).encode("ascii")
+
+    def loads(self, payload: bytes) -> Any:
+        return self._json.loads(payload)
+
+
+class MsgpackSerializer:
+    """Values that MessagePack knows: as JSON, with bytes and instants, smaller and faster."""
+
+    def __init__(self) -> None:
+        try:
+            import msgpack
+        except ImportError as error:
+            raise ConfigurationError(
+                'serializer "msgpack" needs the package msgpack: pip install "cacheops-core[msgpack]"'
+            ) from error
+        self._msgpack = msgpack
+
+    def dumps(self, value: Any) -> bytes:
+        packed: bytes = self._msgpack.packb(value, datetime=True)
+        return packed
+
+    def loads(self, payload: bytes) -> Any:
+        return self._msgpack.unpackb(payload, strict_map_key=False, timestamp=3)
+
+
+_NAMED = {"pickle": PickleSerializer, "json": JsonSerializer, "msgpack": MsgpackSerializer}
+
+
+def resolve(serializer: Any) -> Serializer:
+    """Return the serializer of that name or dotted path, a class made into an object; an object as it is."""
+    found = _load_named(serializer) if isinstance(serializer, str) else serializer
+    if isinstance(found, type):
+        found = found()
+    if not callable(getattr(found, "dumps", None)) or not callable(getattr(found, "loads", None)):
+        raise ConfigurationError(
+            f"serializer={serializer!r} lacks dumps(value) -> bytes or loads(bytes) -> value:"
+            ' name one of "pickle", "json", "msgpack", or an object with both methods'
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _load_named(name: str) -> Any:
+    if name in _NAMED:
+        return _NAMED[name]
+    module, _, attribute = name.rpartition(".")
+    try:
+        # The path of a module with functions of these names will do, too.
+        home = import_module(module or name)
+        return getattr(home, attribute) if hasattr(home, attribute) else import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"serializer={name!r} cannot be imported ({error}):"
+            ' name one of "pickle", "json", "msgpack", or the dotted path of an object'
+        ) from error
+
+
+def dump(serializer: Serializer, value: Any) -> bytes:
+    """Return the value as bytes, or raise ``DumpError`` whatever went wrong in the serializer."""
+    try:
+        payload = serializer.dumps(value)
+    except Exception as error:
+        kind = type(value)
+        raise DumpError(
+            f"{kind.__module__}.{kind.__qualname__} does not serialize with {type(serializer).__qualname__}"
+            f" ({error}): return plain data, or choose another serializer"
+        ) from error
+    return payload
+
+
+def load(serializer: Serializer, payload: bytes) -> Any:
+    """Return the value, or raise ``LoadError`` whatever went wrong in the serializer."""
+    try:
+        return serializer.loads(payload)
+    except Exception as error:
+        raise LoadError(f"{len(payload)} stored bytes do not load: {error!r}") from error
