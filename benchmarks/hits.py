@@ -1,4 +1,4 @@
-"""Compare a hit with the uncached query: SQLite in a file, a Valkey server on a socket, alternating slices."""
+"""Compare a hit with the uncached query: SQLite in a file, Valkey on a socket, in alternating slices."""
 
 from __future__ import annotations
 
