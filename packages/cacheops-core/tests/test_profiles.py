@@ -11,7 +11,7 @@ from cacheops_core.profiles import OPS, PROFILE_KEYS, Profile, parse_ops, parse_
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    "written, meant",
     [
         pytest.param("all", set(OPS), id="all"),
         pytest.param("get", {"get"}, id="one"),
@@ -46,7 +46,7 @@ def test_an_operation_near_to_none_is_told_them_all(op: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "seconds"),
+    "written, seconds",
     [
         pytest.param(60, 60.0, id="int"),
         pytest.param(0.5, 0.5, id="float"),

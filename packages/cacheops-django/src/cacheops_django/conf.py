@@ -14,12 +14,12 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.db.models import Model
 
+from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import Profile
-from cacheops_django import connections, values
-from cacheops_django.clients import make_client as _make_client
+from cacheops_django import clients, connections, values
 from cacheops_django.connections import Connection
 from cacheops_django.model_profiles import keys_for, read_profiles
-from cacheops_django.problems import Problems, SettingsError
+from cacheops_django.problems import Problem, Problems, SettingsError
 
 __all__ = ["KNOWN", "Settings", "current", "defined", "examine", "make_client", "reset", "written"]
 
@@ -107,7 +107,13 @@ def reset() -> None:
 
 def make_client() -> Any:
     """Return a new client for the server that the settings name."""
-    return _make_client(current().connection)
+    connection = current().connection
+    try:
+        return clients.make_client(connection)
+    except ConfigurationError as error:
+        raise SettingsError(
+            [Problem("E004", str(error), "Run manage.py check to see what it takes.")]
+        ) from error
 
 
 def _build() -> Settings:

@@ -48,6 +48,9 @@ def read_profiles(written: object, defaults: object, problems: Problems) -> dict
     shared: dict[str, Any] = {}
     if isinstance(defaults, Mapping):
         shared = _read_options("CACHEOPS_DEFAULTS", defaults, problems)
+        if "timeout" in defaults:
+            # Where it is wrong that has been told, and the profiles that count on it are not to blame.
+            shared.setdefault("timeout", None)
     else:
         problems.add("E010", f"CACHEOPS_DEFAULTS is {shown(defaults)}, not a dictionary", _DEFAULTS_HINT)
     if not isinstance(written, Mapping):
