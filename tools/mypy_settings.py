@@ -1,4 +1,4 @@
 """The least that django-stubs needs to start Django when it checks the Django package."""
 
-INSTALLED_APPS = ["django.contrib.contenttypes", "cacheops_django"]
+INSTALLED_APPS = ["django.contrib.contenttypes"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
