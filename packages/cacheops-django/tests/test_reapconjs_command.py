@@ -1,0 +1,15 @@
+"""`manage.py reapconjs`: accepted where crontabs still call it."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from django.core.management import call_command
+
+from cacheops_django.management.commands import reapconjs
+
+
+def test_it_says_that_there_is_nothing_to_do() -> None:
+    out = StringIO()
+    call_command(reapconjs.Command(), "--chunk-size=100", "--min-conj-set-size=10", "--timeout=1", stdout=out)
+    assert out.getvalue().startswith("Nothing to reap")
