@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,6 +35,9 @@ DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that runs nox: it is always tested on, listed above or not."""
 
+WHEELS = tempfile.TemporaryDirectory(prefix="cacheops-wheels-")
+"""Where this run builds our wheels; it goes away with the run."""
+
 IN_CI = os.environ.get("CI") == "true"
 
 nox.needs_version = ">=2024.10.9"
@@ -45,10 +49,22 @@ nox.options.sessions = [f"tests-{python}" for python in DJANGO | {THIS: ""}]
 
 
 def install_ours(session: nox.Session, names: Iterable[str], *others: str, extras: str = "") -> None:
-    """Install our distributions from their folders, at once, so that pip takes none from elsewhere."""
-    folders = [f"{PACKAGES / name}" for name in names]
-    folders[-1] += extras
-    session.install(*folders, *others)
+    """Install our distributions as they stand now, at once, so that pip takes none of them from elsewhere."""
+    wheels = [str(wheel(session, name)) for name in names]
+    session.install(*wheels[:-1], wheels[-1] + extras, *others)
+    # pip takes a wheel of the installed version for the installed wheel; in a kept environment it is another.
+    session.install("--force-reinstall", "--no-deps", "-q", *wheels)
+
+
+def wheel(session: nox.Session, name: str) -> Path:
+    """Return a distribution's wheel, which is built once for all sessions of this run."""
+    version = nox.project.load_toml(PACKAGES / name / "pyproject.toml")["project"]["version"]
+    path = Path(WHEELS.name, f"{name.replace('-', '_')}-{version}-py3-none-any.whl")
+    if not path.exists():
+        session.run_install(
+            "python", "-m", "pip", "wheel", "-q", "--no-deps", f"-w{path.parent}", str(PACKAGES / name)
+        )
+    return path
 
 
 def test_requirements(name: str) -> list[str]:
