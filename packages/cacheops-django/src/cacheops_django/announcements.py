@@ -1,0 +1,39 @@
+"""Telling the project's receivers what has been dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cacheops_core.conditions import Token
+from cacheops_core.units import Change
+from django.db.models import Model
+
+from . import tables
+from .signals import cache_invalidated
+
+
+class ObjectRow(dict[str, Token]):
+    """A row's tokens by column, and what receivers are told of it: its model and its values by attribute."""
+
+    __slots__ = ("attributes", "model")
+
+    def __init__(self, tokens: Mapping[str, Token], model: type[Model], attributes: Mapping[str, Any]) -> None:
+        super().__init__(tokens)
+        self.model = model
+        self.attributes = attributes
+
+
+def announce(changes: Iterable[Change]) -> None:
+    """Send `cache_invalidated` for each row that was dropped, or for the table as a whole.
+
+    A receiver that raises is logged by Django and keeps no other from being told.
+    """
+    if not cache_invalidated.receivers:
+        return
+    for change in changes:
+        if isinstance(change.row, ObjectRow):
+            cache_invalidated.send_robust(sender=change.row.model, obj_dict=dict(change.row.attributes))
+        else:
+            for model in tables.models_of(change.table)[:1]:
+                cache_invalidated.send_robust(sender=model, obj_dict=None)

@@ -1,0 +1,240 @@
+"""From a query to what its result depends on.
+
+**Which tables** are read off the compiled SQL, where none can hide: joins, the targets of
+``select_related``, ordering, subqueries wherever they stand, parents, combined queries. Each table counts as a
+whole, unless every one of its mentions is an alias of the outermost query that is narrowed.
+
+**What narrows** is read off the outermost ``where``, by one rule: *a table may be narrowed to conjunctions only
+if a row that meets none of them, before and after a change, cannot alter the result.* A conjunction of the
+conditions that an alias must meet does that, per branch of an OR; a negation does not, nor does anything
+under a window function, whose value depends on rows that the condition removes afterwards.
+
+**What is not understood is refused**: expressions whose value changes without a write (``Now``, ``Random``),
+SQL that somebody wrote by hand, and expressions that are not Django's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies, Token
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+from django.db.models import Func, Q, Window
+from django.db.models.expressions import Col, RawSQL
+from django.db.models.functions import Now, Random
+from django.db.models.lookups import Exact, In, IsNull, Lookup
+from django.db.models.sql import Query
+from django.db.models.sql.constants import LOUTER
+from django.db.models.sql.where import AND, OR, ExtraWhere, WhereNode
+
+from . import conf, rows
+from .reasons import Uncacheable
+
+VOLATILE = (Now, Random, RawSQL, ExtraWhere)
+"""Expressions whose value, or whose tables, only the database knows."""
+
+VOLATILE_NAMES = frozenset({"TransactionNow", "RandomUUID"})
+"""The same in ``django.contrib.postgres``, which needs a driver to be imported."""
+
+TRUSTED = "django.db.models.", "django.contrib.postgres.", "django.contrib.contenttypes.", "django.contrib.gis."
+"""Where expressions come from whose value depends on their arguments and on the rows alone."""
+
+MOST_BRANCHES = 64
+"""Branches of a disjunction above which a part of a condition counts as "any row"."""
+
+Branch = dict[str, frozenset[tuple[str, Token]]]
+"""What each alias must meet in one branch of a disjunction."""
+
+ANY: list[Branch] = [{}]
+"""The condition that says nothing."""
+
+
+def dependencies(query: Query, using: str) -> Dependencies:
+    """Return what the query's result depends on; raise Uncacheable if that cannot be told."""
+    connection = connections[using]
+    # Compiling changes a query, and drops the joins for ordering and select_related once it is done.
+    compiler = query.clone().get_compiler(using)
+    try:
+        sql, _ = query.clone().get_compiler(using).as_sql()
+        _, ordering, _ = compiler.pre_sql_setup(with_col_aliases=bool(query.combinator))
+    except EmptyResultSet:
+        raise Uncacheable("it has no result without asking the database") from None
+    query = compiler.query
+    expressions = [*_of_query(query)]
+    # The columns of extra(), which come first, have been looked at by name.
+    selected = compiler.select[len(query.extra_select) :]
+    for resolved, *_ in [*ordering, *selected]:
+        expressions += _within(resolved)
+    refuse_unknown(expressions)
+    return _narrowed(query, _tables_in(sql, connection), expressions, connection.vendor)
+
+
+def _narrowed(query: Query, named: dict[str, int], expressions: list[Any], vendor: str) -> Dependencies:
+    conjunctions: dict[str, set[Conjunction]] = {}
+    mentions: dict[str, int] = {}
+    if not query.combinator:
+        is_windowed = any(isinstance(expression, Window) for expression in expressions)
+        branches = ANY if is_windowed else _branches(query.where, query, vendor)
+        for alias, join in query.alias_map.items():
+            if query.alias_refcount[alias]:
+                table = join.table_name
+                mentions[table] = mentions.get(table, 0) + 1
+                conjunctions.setdefault(table, set()).update(
+                    tuple(sorted(branch.get(alias, ()), key=str)) for branch in branches
+                )
+    for table in mentions.keys() | named.keys():
+        # A mention that is not an alias of ours stands in a subquery.
+        if mentions.get(table) != named.get(table):
+            conjunctions[table] = {ANY_ROW}
+    return Dependencies.of(conjunctions)
+
+
+def refuse_unknown(expressions: Iterable[Any]) -> None:
+    """Raise Uncacheable if one of the expressions may change its value though no row has changed."""
+    for expression in expressions:
+        kind = type(expression)
+        if isinstance(expression, VOLATILE) or kind.__name__ in VOLATILE_NAMES:
+            raise Uncacheable(f"{kind.__name__}: its value, or its tables, only the database knows")
+        if not kind.__module__.startswith(TRUSTED) and not getattr(kind, "cacheops_pure", False):
+            raise Uncacheable(
+                f"{kind.__module__}.{kind.__qualname__} is not Django's: set cacheops_pure = True on it if its "
+                f"value depends on nothing but its arguments and the rows of the tables that the SQL quotes"
+            )
+        if isinstance(expression, Func) and expression.extra.keys() & {"function", "template"}:
+            raise Uncacheable(f"{expression!r}: a function that is named in place; write a subclass of Func")
+
+
+# Which tables
+
+
+def _tables_in(sql: str, connection: Any) -> dict[str, int]:
+    """Return how often each quoted name stands right after FROM or JOIN."""
+    quote = re.escape(connection.ops.quote_name("x")[0])
+    name = rf"{quote}[^{quote}]+{quote}"
+    found: dict[str, int] = {}
+    for match in re.finditer(rf"\b(?:FROM|JOIN)\s*\(*\s*({name}(?:\.{name})?)", sql):
+        table = match[1][1:-1]
+        found[table] = found.get(table, 0) + 1
+    # EXTRACT(YEAR FROM "post"."date") names a column; "schema"."table" is a table of that name.
+    return {t: count for t, count in found.items() if re.split(rf"{quote}\.{quote}", t)[0] not in found.keys() - {t}}
+
+
+# Which expressions
+
+
+def _of_query(query: Query) -> Iterator[Any]:
+    """Yield every expression of a query, those of its subqueries included."""
+    # Prefetching selects by extra() the column that tells whose rows they are.
+    if query.extra_tables or any(not name.startswith("_prefetch_related_val_") for name in query.extra):
+        raise Uncacheable("extra(): SQL written by hand")
+    if "?" in query.order_by or (query.default_ordering and "?" in query.get_meta().ordering):
+        raise Uncacheable('order_by("?"): its value only the database knows')
+    for part in query.combined_queries:
+        yield from _of_query(part)
+    yield from _within(query.where)
+    for join in query.alias_map.values():
+        if (filtered := getattr(join, "filtered_relation", None)) is not None:
+            yield from _within(filtered.condition)
+            yield from _within(getattr(filtered, "resolved_condition", None))
+    grouping = query.group_by if isinstance(query.group_by, tuple) else ()
+    for expression in (*query.annotations.values(), *query.select, *query.order_by, *grouping):
+        yield from _within(expression)
+
+
+def _within(expression: Any) -> Iterator[Any]:
+    """Yield an expression and all that it is made of; values, names and nothing are no expressions."""
+    if isinstance(expression, Query):
+        yield from _of_query(expression)
+    elif isinstance(expression, WhereNode | Q):
+        for child in expression.children:
+            yield from _within(child)
+    elif isinstance(expression, list | tuple):
+        for part in expression:
+            yield from _within(part)
+    elif hasattr(expression, "get_source_expressions"):
+        yield expression
+        for part in expression.get_source_expressions():
+            yield from _within(part)
+        # What a lookup compares with is among its sources only if it is an expression by itself.
+        if isinstance(expression, Lookup) and not hasattr(expression.rhs, "get_source_expressions"):
+            yield from _within(expression.rhs if isinstance(expression.rhs, list | tuple | Query) else None)
+    elif hasattr(expression, "as_sql") or hasattr(expression, "resolve_expression"):
+        yield expression
+
+
+# What narrows
+
+
+def _branches(node: Any, query: Query, vendor: str) -> list[Branch]:
+    """Return the branches of a condition's disjunction: a result's row meets all that one of them says."""
+    if not isinstance(node, WhereNode):
+        return _of_lookup(node, query, vendor)
+    if node.negated or node.connector not in (AND, OR) or not node.children:
+        return ANY
+    parts = [_branches(child, query, vendor) for child in node.children]
+    if node.connector == OR:
+        merged = [branch for part in parts for branch in part]
+    else:
+        merged = ANY
+        for part in parts:
+            if len(merged) * len(part) > MOST_BRANCHES:
+                # Leaving out a condition that must be met too makes the others say enough.
+                continue
+            merged = [branch for left in merged for right in part if _is_possible(branch := _both(left, right))]
+    return merged if len(merged) <= MOST_BRANCHES else ANY
+
+
+def _both(left: Branch, right: Branch) -> Branch:
+    return {alias: left.get(alias, frozenset()) | right.get(alias, frozenset()) for alias in left | right}
+
+
+def _is_possible(branch: Branch) -> bool:
+    """Tell whether no column must have two values at once, for then no row is in this branch."""
+    return all(len({column for column, _ in conditions}) == len(conditions) for conditions in branch.values())
+
+
+def _of_lookup(lookup: Any, query: Query, vendor: str) -> list[Branch]:
+    """Return the values that a lookup lets a column have, as branches."""
+    column = getattr(lookup, "lhs", None)
+    if (
+        not isinstance(lookup, Exact | In | IsNull)
+        or type(lookup).__module__.split(".")[0] != "django"
+        or type(column) is not Col
+        or getattr(lookup, "bilateral_transforms", None)
+    ):
+        return ANY
+    join = query.alias_map.get(column.alias)
+    model = column.target.model
+    narrowing = rows.columns(model, vendor).get(column.target.column)
+    if join is None or narrowing is None or model._meta.db_table != join.table_name:
+        return ANY
+    canonical = narrowing[1]
+    try:
+        found = {canonical(value) for value in _values(lookup, getattr(join, "join_type", None) == LOUTER)}
+    except rows.Unknown:
+        return ANY
+    return [{column.alias: frozenset({(column.target.column, value)})} for value in sorted(found, key=str)]
+
+
+def _values(lookup: Any, is_outer: bool) -> list[Any]:
+    """Return the values that a lookup compares with; raise Unknown where they do not narrow."""
+    if isinstance(lookup, IsNull):
+        # In an outer join "is null" may mean that there is no row, which any row can change.
+        if lookup.rhs is not True or is_outer:
+            raise rows.Unknown(lookup)
+        return [None]
+    if isinstance(lookup, Exact):
+        values = [lookup.rhs]
+    elif isinstance(lookup.rhs, list | tuple | set | frozenset):
+        # NULL is in no list.
+        values = [value for value in lookup.rhs if value is not None]
+        if not values or len(values) > conf.current().long_disjunction:
+            raise rows.Unknown(lookup)
+    else:
+        raise rows.Unknown(lookup)
+    if any(value is None or hasattr(value, "resolve_expression") for value in values):
+        raise rows.Unknown(lookup)
+    return values

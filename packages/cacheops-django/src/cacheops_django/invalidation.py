@@ -1,0 +1,63 @@
+"""Invalidation by hand: of an object, a model, or everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, router
+from django.db.models import Model
+
+from . import caches, reads, rows, transactions
+from .announcements import ObjectRow
+from .signals import cache_invalidated
+
+
+def invalidate_obj(obj: Model, using: str | None = None) -> None:
+    """Drop what depends on an object as it is in memory, once the open transaction commits if there is one."""
+    connection = connections[using or obj._state.db or router.db_for_write(type(obj))]
+    work = transactions.work_of(connection)
+    for model in _tables(type(obj)):
+        narrowing = rows.columns(model, connection.vendor)
+        fields = [field for field in model._meta.local_concrete_fields if field.attname in obj.__dict__]
+        tokens = rows.tokens(narrowing, {field.column: obj.__dict__[field.attname] for field in fields})
+        attributes = {field.attname: obj.__dict__[field.attname] for field in fields}
+        transactions.note(work, model._meta.db_table, [ObjectRow(tokens, type(obj), attributes)])
+    transactions.settle(connection)
+
+
+def invalidate_model(model: type[Model], using: str | None = None) -> None:
+    """Drop what depends on any row of a model, once the open transaction commits if there is one."""
+    connection = connections[using or router.db_for_write(model)]
+    work = transactions.work_of(connection)
+    for table in _tables(model):
+        transactions.note(work, table._meta.db_table, None)
+    transactions.settle(connection)
+
+
+def invalidate_all() -> None:
+    """Drop everything in the cache; of what else its server holds, nothing."""
+    caches.current().invalidate_all()
+    reads.forget_plans()
+    if cache_invalidated.receivers:
+        cache_invalidated.send_robust(sender=None, obj_dict=None)
+
+
+def flush(original: Callable[..., Any], operations: Any, *args: Any, **kwargs: Any) -> Any:
+    """Empty the database, and drop what depends on any of its tables."""
+    result = original(operations, *args, **kwargs)
+    work = transactions.work_of(operations.connection)
+    for model in apps.get_models(include_auto_created=True):
+        transactions.note(work, model._meta.db_table, None)
+    transactions.settle(operations.connection)
+    return result
+
+
+def _tables(model: type[Model]) -> Iterator[type[Model]]:
+    """Yield the models whose tables make up a row of the model: its own, and its parents'."""
+    concrete = model._meta.concrete_model or model
+    yield concrete
+    for parent in concrete._meta.get_parent_list():
+        if not parent._meta.proxy:
+            yield parent

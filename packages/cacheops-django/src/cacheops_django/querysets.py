@@ -1,0 +1,216 @@
+"""What the cache puts around the methods of querysets, and what it adds to them."""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
+from cacheops_core.errors import ConfigurationError
+from cacheops_core.profiles import parse_ops, parse_timeout
+from django.db import connections
+from django.db.models import Manager, Model, QuerySet
+from django.db.models.query import ModelIterable
+
+from . import conf, reads, scopes
+from .reads import NOT_GIVEN, is_wanted, wish_of
+from .reasons import record
+from .transactions import open_cursor
+
+# Added
+
+
+def cache(
+    self: QuerySet[Any],
+    ops: str | Collection[str] | None = None,
+    timeout: Any = NOT_GIVEN,
+    write_only: bool = False,
+) -> QuerySet[Any]:
+    """Return a copy of the queryset whose operations are cached: all of them, or those in ``ops``.
+
+    ``timeout`` is in seconds, the profile's if it is left out or None; ``write_only`` stores what the database
+    says without asking the cache first.
+    """
+    model = self.model._meta
+    if conf.current().profile_for(self.model) is None:
+        raise ConfigurationError(
+            f'cache() needs a profile of {model.label} in CACHEOPS: add "{model.label_lower}": {{"timeout": ...}}'
+        )
+    clone = self._chain()
+    clone._cacheops = replace(
+        wish_of(self),
+        ops=parse_ops("all" if ops is None else ops),
+        timeout=NOT_GIVEN if timeout is NOT_GIVEN or timeout is None else parse_timeout(timeout),
+        is_write_only=write_only,
+    )
+    return clone
+
+
+def nocache(self: QuerySet[Any]) -> QuerySet[Any]:
+    """Return a copy of the queryset that goes past the cache."""
+    clone = self._chain()
+    clone._cacheops = replace(wish_of(self), ops=frozenset())
+    return clone
+
+
+def invalidated_update(self: QuerySet[Any], **kwargs: Any) -> int:
+    """Update, and invalidate what depends on the rows as they were and as they are."""
+    with scopes.deciding():
+        return self.update(**kwargs)
+
+
+def manager_cache(self: Manager[Any], *args: Any, **kwargs: Any) -> QuerySet[Any]:
+    """Return a queryset whose operations are cached; see ``QuerySet.cache``."""
+    return cache(self.get_queryset(), *args, **kwargs)
+
+
+def manager_nocache(self: Manager[Any]) -> QuerySet[Any]:
+    """Return a queryset that goes past the cache."""
+    return nocache(self.get_queryset())
+
+
+def manager_invalidated_update(self: Manager[Any], **kwargs: Any) -> int:
+    """Update, and invalidate what depends on the rows as they were and as they are."""
+    return invalidated_update(self.get_queryset(), **kwargs)
+
+
+# Around Django's own: reading
+
+
+def clone(original: Callable[..., Any], self: QuerySet[Any]) -> QuerySet[Any]:
+    """Hand on what has been asked of the queryset."""
+    copy: QuerySet[Any] = original(self)
+    if (wish := self.__dict__.get("_cacheops")) is not None:
+        copy._cacheops = wish
+    return copy
+
+
+def fetch_all(original: Callable[..., Any], self: QuerySet[Any]) -> None:
+    """Bring the rows from the cache; prefetching, which follows, asks it for its own."""
+    if self._result_cache is None:
+        op = "get" if wish_of(self).is_single else "fetch"
+        if is_wanted(self, op):
+            self._result_cache = _known_related(self, reads.answer(self, op, lambda: _rows(self)))
+    original(self)
+
+
+def single(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a method that fetches one row, which profiles call a ``get``."""
+    if self._result_cache is None and is_wanted(self, "get"):
+        self = self._chain()
+        self._cacheops = replace(wish_of(self), is_single=True)
+    return original(self, *args, **kwargs)
+
+
+def count(original: Callable[..., Any], self: QuerySet[Any]) -> int:
+    """Count the rows, in the cache if that is wanted."""
+    if self._result_cache is not None or not is_wanted(self, "count"):
+        return original(self)  # type: ignore[no-any-return]  # count() counts
+    return reads.answer(self, "count", lambda: original(self))  # type: ignore[no-any-return]
+
+
+def exists(original: Callable[..., Any], self: QuerySet[Any]) -> bool:
+    """Tell whether there are rows, from the cache if that is wanted."""
+    if self._result_cache is not None or not is_wanted(self, "exists"):
+        return original(self)  # type: ignore[no-any-return]  # exists() tells
+    return reads.answer(self, "exists", lambda: original(self))  # type: ignore[no-any-return]
+
+
+def aggregate(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+    """Aggregate, in the cache if that is wanted. Wrong arguments are left to Django, which says best what is wrong."""
+    if is_wanted(self, "aggregate"):
+        try:
+            named = {**{arg.default_alias: arg for arg in args}, **kwargs}
+            query = _aggregating(self, named)
+        except Exception as error:
+            record(self.model, "aggregate", f"its arguments do not resolve: {error}")
+        else:
+            return reads.answer(
+                self, "aggregate", lambda: original(self, *args, **kwargs), query=query, asked=("aggregate", *named)
+            )
+    return original(self, *args, **kwargs)
+
+
+def iterator(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
+    """Iterate past the cache."""
+    rows = original(self, *args, **kwargs)
+
+    def noted() -> Iterator[Any]:
+        with open_cursor(connections[self.db]):
+            yield from rows
+
+    return noted()
+
+
+def aiterator(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    """Iterate past the cache, asynchronously."""
+    rows = original(self, *args, **kwargs)
+
+    async def noted() -> AsyncIterator[Any]:
+        with open_cursor(connections[self.db]):
+            async for row in rows:
+                yield row
+
+    return noted()
+
+
+def _rows(queryset: QuerySet[Any]) -> list[Any]:
+    """Return the rows from the database, without the objects that this queryset knows them to belong to."""
+    plain = queryset._chain()
+    plain._known_related_objects = {}
+    return list(plain._iterable_class(plain))
+
+
+def _known_related(queryset: QuerySet[Any], rows: list[Any]) -> list[Any]:
+    """Give objects what does not go into the cache: each other, and the one that they were reached from."""
+    if queryset._iterable_class is not ModelIterable:
+        return rows
+    _introduce(queryset, rows)
+    for field, related in queryset._known_related_objects.items():
+        names = [
+            field.attname if name == "self" else queryset.model._meta.get_field(name).attname
+            for name in field.from_fields
+        ]
+        key = operator.attrgetter(*names)
+        for row in rows:
+            if not field.is_cached(row) and row.__dict__.keys() >= set(names) and key(row) in related:
+                setattr(row, field.name, related[key(row)])
+    return rows
+
+
+def _introduce(queryset: QuerySet[Any], rows: list[Model]) -> None:
+    """Let rows that were fetched together fetch together what they lack (Django 6.1's fetch modes)."""
+    if getattr(getattr(queryset, "_fetch_mode", None), "track_peers", False):
+        peers = [weakref.ref(row) for row in rows]
+        for row in rows:
+            row._state.peers = peers
+
+
+def _aggregating(queryset: QuerySet[Any], named: dict[str, Any]) -> Any:
+    """Return the query with its aggregates among the annotations, where they can refer to one another."""
+    query = queryset.query.chain()
+    for alias, expression in named.items():
+        resolved = expression.resolve_expression(query, allow_joins=True, reuse=None, summarize=True)
+        query.append_annotation_mask([alias])
+        query.annotations[alias] = resolved
+    return query
+
+
+# Around Django's own: writing
+
+
+def update(original: Callable[..., Any], self: QuerySet[Any], **kwargs: Any) -> Any:
+    """Update; what somebody calls for many rows at once invalidates only if the profile says so."""
+    if scopes.is_deciding():
+        return original(self, **kwargs)
+    profile = conf.current().profile_for(self.model)
+    with scopes.tracking((profile and profile.invalidate_on_update) or "nothing"):
+        return original(self, **kwargs)
+
+
+def decide(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run a method of Django's that reads to decide on a write."""
+    with scopes.deciding():
+        return original(*args, **kwargs)

@@ -1,0 +1,286 @@
+"""What a connection has written and not yet invalidated; fences and releases around its COMMIT.
+
+The state lives on the connection, so that whatever ends a transaction (`atomic`, ``ATOMIC_REQUESTS``,
+``set_autocommit``, a plain ``commit()``) passes through the same lines. `patching` puts the functions that take
+``original`` around Django's own.
+
+``TestCase`` wraps each test in a transaction that it rolls back. What a test writes outside of any transaction
+of its own counts as committed: it is invalidated at once, and once more when ``TestCase`` rolls it back.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cacheops_core import units
+from cacheops_core.cache import Lookup
+from cacheops_core.conditions import Row
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from . import caches, scopes, tables
+from .announcements import announce
+
+log = logging.getLogger("cacheops")
+
+EVERY_TABLE = "*"
+"""Stands for the tables of a write that is not understood."""
+
+READS = re.compile(r"\s*\(*\s*(SELECT|EXPLAIN|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET|DECLARE|FETCH|CLOSE|DESCRIBE|USE)\b", re.I)
+"""How statements begin that change no row."""
+
+SETS_ISOLATION = re.compile(r"\s*(SET|BEGIN|START)\b.*\bISOLATION\b", re.I | re.S)
+
+
+class Work:
+    """The open transaction of one connection, as far as the cache is concerned."""
+
+    def __init__(self) -> None:
+        self.unit = units.Unit()
+        """What is to be invalidated."""
+        self.written = units.Unit()
+        """All tables that were written, invalidation wanted or not: they are read past the cache."""
+        self.published = 0
+        """How many of the unit's changes a test has "committed" already."""
+        self.snapshot: int | None = None
+        """The youngest stamp that was known when the transaction saw the database first."""
+        self.is_repeatable: bool | None = None
+        """Whether all its reads see one snapshot; None until somebody needs to know."""
+        self.is_expected = False
+        """Whether the statement that is running is a write that has been understood."""
+        self.open_cursors = 0
+        """Iterators that may hold SQLite's view of the database at an earlier moment."""
+
+    def touches(self, names: Iterable[str]) -> bool:
+        """Tell whether one of the tables has been written in the open transaction."""
+        if not self.written.changes:
+            return False
+        written = self.written.tables
+        return EVERY_TABLE in written or not written.isdisjoint(names)
+
+    def pending(self) -> list[units.Change]:
+        return self.unit.changes[self.published :]
+
+
+def work_of(connection: Connection) -> Work:
+    """Return the state of a connection; there is always one."""
+    work = connection.__dict__.get("_cacheops_work")
+    if work is None:
+        work = connection.__dict__["_cacheops_work"] = Work()
+    return work  # type: ignore[no-any-return]  # a dict's value
+
+
+def is_open(connection: Connection) -> bool:
+    """Tell whether a transaction is open, not counting the ones that ``TestCase`` wraps around a test."""
+    if connection.in_atomic_block:
+        return not all(block._from_testcase for block in connection.atomic_blocks)
+    return connection.connection is not None and not connection.autocommit
+
+
+# Writing
+
+
+@contextmanager
+def statement(connection: Connection) -> Iterator[Work]:
+    """Wrap a write that is tracked: in autocommit mode in a transaction of its own, to have a COMMIT to fence."""
+    work = work_of(connection)
+    if connection.in_atomic_block or is_open(connection):
+        yield work
+        settle(connection)
+    else:
+        with transaction.atomic(using=connection.alias, savepoint=False):
+            yield work_of(connection)
+
+
+def note(work: Work, table: str, rows: list[Row] | None, *, is_tracked: bool = True) -> None:
+    """Note that rows of a table change, None for all of it."""
+    work.written.add(table, None)
+    if is_tracked and not scopes.is_muted() and not tables.is_forbidden(table):
+        work.unit.add(table, rows)
+
+
+def settle(connection: Connection) -> None:
+    """Invalidate what counts as committed because no transaction is open but those of ``TestCase``."""
+    work = work_of(connection)
+    if work.written.changes and not is_open(connection):
+        changes = work.pending()
+        work.published = len(work.unit.changes)
+        work.written.changes.clear()
+        _invalidate(changes)
+
+
+def _invalidate(changes: list[units.Change]) -> None:
+    if changes:
+        caches.current().release(units.Unit(changes=changes))
+        announce(changes)
+
+
+# Around Django's own
+
+
+def commit(original: Callable[..., Any], connection: Connection, *args: Any, **kwargs: Any) -> Any:
+    """Fence, commit, release. A cache that cannot be fenced fails the transaction before anything is done."""
+    work = work_of(connection)
+    changes = work.pending()
+    if not changes or connection.in_atomic_block:
+        result = original(connection, *args, **kwargs)
+        if not connection.in_atomic_block:
+            _forget(connection)
+        return result
+    cache = caches.current()
+    unit = units.Unit(changes=changes)
+    try:
+        cache.fence(unit)
+    except BaseException:
+        connection.rollback()
+        raise
+    try:
+        result = original(connection, *args, **kwargs)
+    except BaseException as error:
+        # The changes stay noted: who ended in here may roll back, or try to commit once more.
+        if isinstance(error, InterfaceError | OperationalError) and connection.vendor != "sqlite":
+            # The connection may have gone before the answer came, and the server may commit a moment later.
+            # The fences stand until they expire, so that nobody stores the rows of before.
+            log.warning("COMMIT has failed and may yet have happened: its fences stand until they expire")
+        else:
+            cache.release(unit)
+        raise
+    _forget(connection)
+    cache.release(unit)
+    announce(changes)
+    return result
+
+
+def set_autocommit(
+    original: Callable[..., Any], connection: Connection, autocommit: bool, *args: Any, **kwargs: Any
+) -> Any:
+    """Treat what turns autocommit on in the middle of a transaction as the COMMIT that it is."""
+    if autocommit and not connection.autocommit and work_of(connection).pending():
+        return commit(original, connection, autocommit, *args, **kwargs)
+    return original(connection, autocommit, *args, **kwargs)
+
+
+def rollback(original: Callable[..., Any], connection: Connection) -> Any:
+    """Forget what has been rolled back; what a test had "committed" is invalidated once more."""
+    if connection.in_atomic_block:
+        return original(connection)
+    work = work_of(connection)
+    published = work.unit.changes[: work.published]
+    result = original(connection)
+    _forget(connection)
+    _invalidate(published)
+    return result
+
+
+def savepoint(original: Callable[..., Any], connection: Connection, sid: str) -> Any:
+    """Remember what had been changed when a savepoint was set."""
+    result = original(connection, sid)
+    work = work_of(connection)
+    work.unit.mark(sid)
+    work.written.mark(sid)
+    return result
+
+
+def savepoint_rollback(original: Callable[..., Any], connection: Connection, sid: str) -> Any:
+    """Forget what has been changed since a savepoint."""
+    result = original(connection, sid)
+    work = work_of(connection)
+    work.written.roll_back_to(sid)
+    forgotten = work.unit.roll_back_to(sid)
+    kept = len(work.unit.changes)
+    if work.published > kept:
+        published, work.published = work.published - kept, kept
+        _invalidate(forgotten[:published])
+    return result
+
+
+def leave_atomic(original: Callable[..., Any], block: transaction.Atomic, *exception: Any) -> Any:
+    """Let what a test did in a block without a savepoint count as committed, too."""
+    result = original(block, *exception)
+    settle(transaction.get_connection(block.using))
+    return result
+
+
+def connected(*, connection: Connection, **kwargs: Any) -> None:
+    """Start anew on a connection that has just been made: what the one before had open is rolled back."""
+    connection.__dict__["_cacheops_work"] = Work()
+    connection.__dict__["_cacheops_isolation"] = False
+    if watch not in connection.execute_wrappers:
+        connection.execute_wrappers.append(watch)
+
+
+def disconnect(connection: Connection) -> None:
+    """Take back what `connected` has done."""
+    if watch in connection.execute_wrappers:
+        connection.execute_wrappers.remove(watch)
+    for name in ("_cacheops_work", "_cacheops_isolation"):
+        connection.__dict__.pop(name, None)
+
+
+def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Look at every statement: notes what a transaction sees first, and writes that nobody has announced."""
+    connection = context["connection"]
+    work = work_of(connection)
+    text = sql if isinstance(sql, str) else str(sql)
+    if SETS_ISOLATION.match(text):
+        connection.__dict__["_cacheops_isolation"] = True
+    if connection.in_atomic_block or is_open(connection):
+        if work.snapshot is None:
+            work.snapshot = caches.current().latest_birth
+        if not work.is_expected and not READS.match(text):
+            note(work, EVERY_TABLE, None, is_tracked=False)
+    return execute(sql, params, many, context)
+
+
+def _forget(connection: Connection) -> None:
+    open_cursors = work_of(connection).open_cursors
+    work = connection.__dict__["_cacheops_work"] = Work()
+    work.open_cursors = open_cursors
+
+
+# Reading
+
+
+def may_fill(connection: Connection, lookup: Lookup) -> bool:
+    """Tell whether what this connection reads is as new as the stamps, which were acquired before.
+
+    The story: a transaction sees the database as of its first statement. Then somebody commits and releases.
+    The transaction misses, acquires stamps that are younger than the write, reads the rows of before it, and
+    stores them: stale for everybody. So in such a transaction only stamps count that are known to have been
+    born before its snapshot.
+    """
+    work = work_of(connection)
+    if connection.vendor == "sqlite" and work.open_cursors:
+        # An iterator that is not at its end keeps SQLite's snapshot even outside of transactions.
+        return False
+    if not is_open(connection) or work.snapshot is None or lookup.newest <= work.snapshot:
+        return True
+    if work.is_repeatable is None:
+        work.is_repeatable = _is_repeatable(connection)
+    return not work.is_repeatable
+
+
+@contextmanager
+def open_cursor(connection: Connection) -> Iterator[None]:
+    """Note that a cursor stands in the middle of its rows, as SQLite's snapshot then does for all other reads."""
+    work_of(connection).open_cursors += 1
+    try:
+        yield
+    finally:
+        work_of(connection).open_cursors -= 1
+
+
+def _is_repeatable(connection: Connection) -> bool:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW transaction_isolation")
+            return cursor.fetchone()[0] not in ("read committed", "read uncommitted")
+    if connection.vendor == "mysql":
+        # Django sets the session's level itself; a statement that changes it is seen by `watch`.
+        level = None if connection.__dict__.get("_cacheops_isolation") else getattr(connection, "isolation_level", None)
+        return level not in ("read committed", "read uncommitted")
+    return True
