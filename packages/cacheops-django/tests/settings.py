@@ -1,6 +1,4 @@
-"""Django settings of the package's tests; CACHEOPS_TEST_DB names the database: sqlite, postgresql or mysql."""
-
-from __future__ import annotations
+"""Django settings of the package's tests; CACHEOPS_TEST_DB is sqlite (as by default), postgresql or mysql."""
 
 import os
 from typing import Any
@@ -37,7 +35,7 @@ def use_pymysql() -> None:
 
 DATABASES = databases(os.environ.get("CACHEOPS_TEST_DB", "sqlite"))
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "testapp"]
-# The test app has no migrations, and tables of apps that have some would be made after those that refer to them.
+# The test app has none, and its tables would be made before those of apps that do, which they refer to.
 MIGRATION_MODULES = {"contenttypes": None, "auth": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "tests"

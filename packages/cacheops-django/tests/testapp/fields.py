@@ -1,7 +1,5 @@
 """Fields of the kinds that projects write for themselves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from django.db import models

@@ -1,7 +1,5 @@
 """Models of every kind that the package has to understand, each no larger than its kind needs."""
 
-from __future__ import annotations
-
 import uuid
 from typing import Any, ClassVar
 
@@ -98,7 +96,7 @@ class Pizzeria(Restaurant):
 
 
 class StarredManager(models.Manager["Place"]):
-    def get_queryset(self) -> models.QuerySet[Place]:
+    def get_queryset(self) -> "models.QuerySet[Place]":
         return super().get_queryset().filter(stars__gt=0)
 
 
@@ -196,7 +194,7 @@ class City(models.Model):
 
     name = models.CharField(max_length=50)
 
-    rows: ClassVar[models.Manager[City]] = models.Manager()
+    rows: ClassVar["models.Manager[City]"] = models.Manager()
 
 
 class Legacy(models.Model):
