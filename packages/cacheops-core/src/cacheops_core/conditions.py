@@ -40,7 +40,7 @@ ANY_ROW: Conjunction = ()
 _EXACT = Context(prec=10_000)
 
 LONG_TEXT = 96
-"""Characters of a conjunction's text above which its digest stands in the key instead (scripts do the same)."""
+"""Characters of a conjunction's text above which its digest stands in the key instead, as in the scripts."""
 
 
 @singledispatch
@@ -122,6 +122,8 @@ def _(value: Enum) -> Token:
 
 def conjunction(conditions: Mapping[str, Any]) -> Conjunction:
     """Return the conjunction of ``{field: value}``."""
+    if "" in conditions:
+        raise ConfigurationError(f"a condition's field must have a name, got {dict(conditions)!r}")
     return tuple(sorted((field, token(value)) for field, value in conditions.items()))
 
 
@@ -192,16 +194,17 @@ def _distinct(conjunctions: Iterable[Conjunction]) -> tuple[Conjunction, ...]:
 
 def scheme(conjunction: Conjunction) -> str:
     """Return the field names of a conjunction as scripts know them: quoted and joined by ``&``."""
-    return "&".join(_quoted(field) for field, _ in conjunction)
+    return "&".join(quoted(field) for field, _ in conjunction)
 
 
 def conjunction_text(conjunction: Conjunction) -> str:
     """Return a conjunction as it stands in a key: ``category=7&name=caf%C3%A9``, a field alone for NULL."""
-    text = "&".join(_quoted(f) if t is None else f"{_quoted(f)}={_quoted(t)}" for f, t in conjunction)
+    text = "&".join(quoted(f) if t is None else f"{quoted(f)}={quoted(t)}" for f, t in conjunction)
     return text if len(text) <= LONG_TEXT else "#" + sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a name or a token as it stands in keys."""
     # Quoting keeps what users store out of the grammar of keys, and makes them ASCII, so that the
     # length at which a text is digested is the same number in Lua, which counts bytes.
     return text if text.isascii() and text.isalnum() else quote(text, safe="", errors="surrogatepass")
@@ -209,4 +212,4 @@ def _quoted(text: str) -> str:
 
 def quoted_row(row: Row) -> dict[str, Token]:
     """Return a row with names and tokens as they stand in keys."""
-    return {_quoted(field): token if token is None else _quoted(token) for field, token in row.items()}
+    return {quoted(field): token if token is None else quoted(token) for field, token in row.items()}

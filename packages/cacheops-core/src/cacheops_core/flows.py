@@ -5,10 +5,10 @@ its result. Flows never touch a socket; `drivers` run them. This page is the who
 
 **The keys.** Below the prefix stand the entry ``e:<digest>`` and, for each table, its generation
 ``g:{table}``, the registry of schemes ``s:{table}``, the units that are committing ``f:{table}`` and one
-stamp per conjunction ``c:{table}:<conjunction>``. A generation is the server's clock at its birth, a stamp
-is the generation that it was born under and then the clock at its own birth. An entry begins with the
-generations and stamps that it was computed under: its *head*. A *fence* is a sorted set of units of work in
-place of a stamp or generation; ``MGET`` shows it as nothing.
+stamp per conjunction ``c:{table}:<conjunction>``. A generation is its birth (the server's clock, and a few
+random bytes), a stamp is the generation that it was born under and then its own birth. An entry begins with
+the generations and stamps that it was computed under: its *head*. A *fence* is a sorted set of units of work
+in place of a stamp or generation; ``MGET`` shows it as nothing.
 
 **Reading** (`fetch`, `acquire`, `fill`). One ``MGET`` brings the entry and its stamps. The entry is served
 iff its head is what was just read, byte for byte, and each stamp begins with its table's generation. After
@@ -64,22 +64,16 @@ Nothing here compares clocks of different machines, and nothing relies on two ta
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, TypeVar
 
-from .conditions import Conjunction, Dependencies, Row, _quoted, conjunction_text, quoted_row, scheme
-from .scripts import ACQUIRE, FENCE, RELEASE, Script
+from .conditions import Row, conjunction_text, quoted_row, scheme
+from .scripts import ACQUIRE, DROP, FENCE, RELEASE, Script
+from .stamps import FORMAT, StampKeys, TableKeys
 
 T = TypeVar("T")
-
-FORMAT = b"\x01"
-"""What an entry begins with; another layout gets another byte, so that no version serves another's."""
-
-GENERATION, STAMP = 8, 16
-"""Bytes of a generation and of a stamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,79 +89,37 @@ class Call:
     """One call of a script, all of whose keys live in one slot."""
 
     script: Script
-    keys: tuple[str, ...]
+    keys: tuple[str | bytes, ...]
     args: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The caller's own function, run between commands; where the flow runs asynchronously, also awaited."""
+
+    function: Callable[[], Any]
+
+
 Request = Command | Call
-Flow = Generator[Request | tuple[Request, ...], Any, T]
-"""Yields a request and gets its reply, or yields a tuple of them, sent in one round trip, and gets a list."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableKeys:
-    """The names of a table's bookkeeping keys."""
-
-    table: str
-    generation: str
-    registry: str
-    committing: str
-    conjunctions: str
-    """What the keys of conjunctions begin with."""
-
-    @classmethod
-    def of(cls, prefix: str, table: str) -> TableKeys:
-        tag = "{" + _quoted(table) + "}"
-        return cls(table, f"{prefix}g:{tag}", f"{prefix}s:{tag}", f"{prefix}f:{tag}", f"{prefix}c:{tag}:")
-
-
-@dataclass(frozen=True, slots=True)
-class StampKeys:
-    """The keys of all stamps that one result depends on, in the order of its head."""
-
-    tables: tuple[tuple[TableKeys, tuple[Conjunction, ...]], ...]
-    keys: tuple[str, ...]
-    digest: bytes
-    """Stands for the names of all keys."""
-
-    @classmethod
-    def of(cls, prefix: str, dependencies: Dependencies) -> StampKeys:
-        tables = tuple((TableKeys.of(prefix, table), found) for table, found in dependencies.tables)
-        keys: list[str] = []
-        for table, conjunctions in tables:
-            keys.append(table.generation)
-            keys.extend(table.conjunctions + conjunction_text(c) for c in conjunctions)
-        return cls(tables, tuple(keys), blake2b("\n".join(keys).encode(), digest_size=16).digest())
-
-    def head(self, found: Sequence[bytes | None]) -> bytes | None:
-        """Return the head of an entry computed under these stamps, or None unless each of them is valid."""
-        position = 0
-        for _, conjunctions in self.tables:
-            generation = found[position]
-            if generation is None or len(generation) != GENERATION:
-                return None
-            for stamp in found[position + 1 : position + 1 + len(conjunctions)]:
-                if stamp is None or len(stamp) != STAMP or not stamp.startswith(generation):
-                    return None
-            position += 1 + len(conjunctions)
-        return FORMAT + b"".join(found)  # type: ignore[arg-type]  # none of them is None by now
-
-    def newest(self, head: bytes) -> int:
-        """Return when the youngest of a head's stamps was born, in microseconds of the server's clock; 0 if none."""
-        births, position = [0], len(FORMAT)
-        for _, conjunctions in self.tables:
-            for start in range(position + GENERATION, position + GENERATION + STAMP * len(conjunctions), STAMP):
-                births.append(struct.unpack_from(">Q", head, start + GENERATION)[0])
-            position += GENERATION + STAMP * len(conjunctions)
-        return max(births)
+Flow = Generator[Any, Any, T]
+"""Yields a request or `Work` for its reply, or a tuple of requests, sent in one round trip, for a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What reading an entry brought: its payload, or None and the head to store an answer under, if known."""
+    """What reading an entry brought."""
 
     payload: bytes | None
+    """What may be served."""
+
     head: bytes | None
+    """The head to store an answer under that is computed from now on, if every stamp is there."""
+
+    outdated: bytes | None = None
+    """What may not be served any more, or only to who has agreed to outdated answers."""
+
+    is_garbage: bool = False
+    """Whether under the entry's key stands what is no entry of this format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,43 +127,54 @@ class Acquired:
     """The head to store an answer under, or None and why there is none."""
 
     head: bytes | None
-    refused: Mapping[str, frozenset[str]]
-    """Schemes that do not fit into their table's registry any more; empty if a fence was the reason."""
+    full: Registries
+    """The registries that our schemes do not fit into; empty if a fence was the reason."""
+    garbage: tuple[str, ...]
+    """Keys that held what nobody of us puts there, and are free again."""
 
 
 def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
     """Return the entry's payload if every stamp that it was computed under still stands."""
     entry, *found = yield Command("MGET", (key, *stamps.keys))
     head = stamps.head(found)
-    if head is not None and entry is not None and entry.startswith(head):
-        return Found(entry[len(head) :], head)
-    return Found(None, head)
+    if entry is None:
+        return Found(None, head)
+    if not entry.startswith(FORMAT) or len(entry) < stamps.head_length:
+        return Found(None, head, is_garbage=True)
+    payload = entry[stamps.head_length :]
+    if head is not None and entry.startswith(head):
+        return Found(payload, head)
+    return Found(None, head, outdated=payload)
 
 
-def acquire(stamps: StampKeys, lifetime: int, max_schemes: int) -> Flow[Acquired]:
+def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) -> Flow[Acquired]:
     """Return the head to store an answer under that is computed from now on.
 
-    The bookkeeping will live for ``lifetime`` milliseconds at least, 0 for ever.
+    The bookkeeping will live for ``lifetime`` milliseconds at least, 0 for ever. ``nonce`` are `NONCE` bytes
+    that nobody has passed before.
     """
     calls = tuple(
         Call(
             ACQUIRE,
-            (table.generation, table.registry, table.committing)
-            + tuple(table.conjunctions + conjunction_text(c) for c in conjunctions),
-            (lifetime, max_schemes, *map(scheme, conjunctions)),
+            (
+                *(table.generation, table.registry, table.committing),
+                *(table.conjunctions + conjunction_text(c) for c in conjunctions),
+            ),
+            (lifetime, max_schemes, nonce, *map(scheme, conjunctions)),
         )
         for table, conjunctions in stamps.tables
     )
     replies = (yield calls) if calls else []
     found: list[bytes] = []
-    refused: dict[str, frozenset[str]] = {}
-    is_fenced = False
-    for (table, _), (status, *values) in zip(stamps.tables, replies, strict=True):
+    full: Registries = {}
+    garbage: list[str] = []
+    for (table, _), (status, values, discarded) in zip(stamps.tables, replies, strict=True):
         if status == b"full":
-            refused[table.table] = frozenset(value.decode() for value in values)
-        is_fenced = is_fenced or status != b"ok"
+            full[table.table] = _registry(values)
         found += values
-    return Acquired(None if is_fenced else stamps.head(found), refused)
+        garbage += [_text(key) for key in discarded]
+    is_ours = all(status == b"ok" for status, *_ in replies)
+    return Acquired(stamps.head(found) if is_ours else None, full, tuple(garbage))
 
 
 def fill(key: str, head: bytes, payload: bytes, lifetime: int) -> Flow[None]:
@@ -219,13 +182,19 @@ def fill(key: str, head: bytes, payload: bytes, lifetime: int) -> Flow[None]:
     yield Command("SET", (key, head + payload, *(("PX", lifetime) if lifetime else ())))
 
 
-def forget(key: str) -> Flow[None]:
-    """Remove an entry."""
-    yield Command("DEL", (key,))
+def retire(key: str, old: str, payload: bytes, lifetime: int) -> Flow[None]:
+    """Move an answer that has been invalidated to where it may still be had for so many milliseconds.
+
+    The entry goes first: who dies in between leaves nothing, and the time does not begin again.
+    """
+    yield (Command("DEL", (key,)), Command("SET", (old, payload, "PX", lifetime)))
 
 
 Changes = Mapping[str, Iterable[Row] | None]
-"""Tables that were written, with the rows concerned (old values and new ones), or None for the whole table."""
+"""Tables that were written, with the rows concerned (old values and new ones), or None for all of them."""
+
+Registries = dict[str, frozenset[tuple[str, ...]]]
+"""The schemes that are registered for each table, as tuples of quoted field names."""
 
 
 def fence(prefix: str, unit: str, changes: Changes, lifetime: int, max_fences: int) -> Flow[Registries]:
@@ -244,30 +213,65 @@ def release(prefix: str, unit: str, changes: Changes, max_fences: int) -> Flow[R
     return (yield from _over_tables(RELEASE, prefix, unit, changes, (), max_fences))
 
 
-Registries = dict[str, frozenset[tuple[str, ...]]]
-"""The schemes that are registered for each table, as tuples of quoted field names."""
-
-
 def _over_tables(
     script: Script, prefix: str, unit: str, changes: Changes, more: tuple[Any, ...], max_fences: int
 ) -> Flow[Registries]:
-    calls = tuple(_call(script, TableKeys.of(prefix, t), unit, rows, more, max_fences) for t, rows in changes.items())
+    calls = tuple(
+        _call(script, TableKeys.of(prefix, table), unit, rows, more, max_fences)
+        for table, rows in changes.items()
+    )
     replies = (yield calls) if calls else []
-    return {
-        table: frozenset(parse_scheme(scheme.decode()) for scheme in schemes)
-        for table, schemes in zip(changes, replies, strict=True)
-    }
+    return {table: _registry(schemes) for table, schemes in zip(changes, replies, strict=True)}
 
 
 def _call(
-    script: Script, keys: TableKeys, unit: str, rows: Iterable[Row] | None, more: tuple[Any, ...], max_fences: int
+    script: Script,
+    keys: TableKeys,
+    unit: str,
+    rows: Iterable[Row] | None,
+    more: tuple[Any, ...],
+    max_fences: int,
 ) -> Call:
     encoded = "" if rows is None else json.dumps([quoted_row(row) for row in rows], separators=(",", ":"))
     return Call(
-        script, (keys.generation, keys.registry, keys.committing), (unit, keys.conjunctions, max_fences, encoded, *more)
+        script,
+        (keys.generation, keys.registry, keys.committing),
+        (unit, keys.conjunctions, max_fences, encoded, *more),
     )
 
 
 def parse_scheme(text: str) -> tuple[str, ...]:
     """Return the quoted field names of a scheme; the empty scheme has none."""
     return tuple(text.split("&")) if text else ()
+
+
+def _registry(schemes: Iterable[bytes]) -> frozenset[tuple[str, ...]]:
+    return frozenset(parse_scheme(_text(scheme)) for scheme in schemes)
+
+
+def _text(reply: bytes) -> str:
+    # Names of ours are ASCII. What is not has been put there by somebody else, and must not stop us.
+    return reply.decode("ascii", "replace")
+
+
+SWEEP = 1000
+"""Keys that one step of a sweep looks at, about."""
+
+_OURS = re.compile(rb"e:[0-9a-f]{32}(?::old)?|[gs]:\{[^{}]+\}|c:\{[^{}]+\}:.*")
+
+
+def sweep(prefix: str) -> Flow[None]:
+    """Remove every entry, stamp and registry below the prefix, and no other key.
+
+    Fences stay: the transactions that they stand for may yet commit, and end them. A generation that a
+    reader makes meanwhile is of no harm: what is stored under it was read after the sweep had begun.
+    """
+    pattern = "".join(f"\\{c}" if c in "*?[]^\\" else c for c in prefix) + "[egcs]:*"
+    start, cursor = len(prefix.encode()), 0
+    while True:
+        cursor, keys = yield Command("SCAN", (cursor, "MATCH", pattern, "COUNT", SWEEP))
+        ours = [key for key in keys if _OURS.fullmatch(key, start)]
+        if ours:
+            yield tuple(Call(DROP, (key,), ()) for key in ours)
+        if not int(cursor):
+            break

@@ -8,6 +8,9 @@ from typing import Any
 
 from .errors import ConfigurationError
 
+LONGEST = 100 * 365 * 86_400.0
+"""Seconds that anything may live, at most: a server does not count without end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
@@ -36,13 +39,17 @@ class CacheOptions:
     """Whether the program goes on without the cache while the server is away, instead of failing."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.degrade, bool):
+            raise ConfigurationError(f"degrade must be True or False, got {self.degrade!r}")
         if not isinstance(self.prefix, str) or set(self.prefix) & set("{}"):
             # Braces are where a cluster looks for the part of a key that decides on its slot.
             raise ConfigurationError(f"prefix must be a string without braces, got {self.prefix!r}")
         object.__setattr__(self, "timeout", seconds(self.timeout, "timeout"))
         object.__setattr__(self, "fence_lifetime", seconds(self.fence_lifetime, "fence_lifetime"))
         if self.fence_lifetime is None:
-            raise ConfigurationError("fence_lifetime must be a number of seconds, got None: a fence needs an end")
+            raise ConfigurationError(
+                "fence_lifetime must be a number of seconds, got None: a fence needs an end"
+            )
         for name in ("max_schemes", "max_conjunctions", "max_fences"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -53,6 +60,10 @@ def seconds(value: Any, name: str) -> float | None:
     """Return a time as seconds; raise an error that names it unless it is positive, or None for no limit."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0):
-        return value
-    raise ConfigurationError(f"{name} must be a positive number of seconds, a timedelta or None, got {value!r}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (is_number and 0 < value <= LONGEST):
+        return value  # type: ignore[no-any-return]  # None, int or float, as just checked
+    raise ConfigurationError(
+        f"{name} must be a number of seconds above 0 and at most {LONGEST:.0f}, a timedelta or None for no "
+        f"limit, got {value!r}"
+    )

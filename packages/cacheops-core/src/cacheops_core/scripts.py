@@ -1,4 +1,4 @@
-"""The Lua scripts of the protocol, one file per script in ``lua/``; each says there what it does to which keys."""
+"""The Lua scripts, one file each in ``lua/``; each says there what it does to which keys."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def _read(name: str) -> str:
 ACQUIRE = Script("acquire", _read("acquire"))
 FENCE = Script("fence", _read("conjunctions") + _read("fence"))
 RELEASE = Script("release", _read("conjunctions") + _read("release"))
+DROP = Script("drop", _read("drop"))
+INCR = Script("incr", _read("incr"))
+LOCK = Script("lock", _read("lock"))
+RENEW = Script("renew", _read("renew"))
+UNLOCK = Script("unlock", _read("unlock"))

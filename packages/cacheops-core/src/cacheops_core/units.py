@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -68,3 +68,49 @@ def compact(changes: Sequence[Change]) -> dict[str, list[Row] | None]:
 
 def _by_field(item: tuple[str, str | None]) -> str:
     return item[0]
+
+
+OWED_ROWS = 1000
+"""Rows of a table that are remembered while the server is away; of more, the whole table is dropped."""
+
+OWED_PARTS = 100
+"""Invalidations that are kept apart while the server is away, before they are merged into one."""
+
+
+class Owed:
+    """Invalidations that could not be sent: to be sent before the cache is trusted again.
+
+    Threads share it without a lock (one that is held while a process forks would stay locked in the child).
+    What is owed leaves only after it was sent: two threads may both send it, which is no harm, but none of
+    them can find nothing owed while the other is still about to send.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[object, Mapping[str, Iterable[Row] | None]] = {}
+
+    def add(self, changes: Mapping[str, Iterable[Row] | None]) -> None:
+        """Note what is to be invalidated; None stands for a whole table."""
+        self._parts[object()] = changes
+        if len(self._parts) > OWED_PARTS:
+            parts = dict(self._parts)
+            self._parts[object()] = merge(parts.values())
+            self.settle(parts)
+
+    def parts(self) -> dict[object, Mapping[str, Iterable[Row] | None]]:
+        """Return what is owed now, to be merged, sent and settled."""
+        return dict(self._parts) if self._parts else {}
+
+    def settle(self, parts: Iterable[object]) -> None:
+        """Forget parts that have been sent."""
+        for part in parts:
+            self._parts.pop(part, None)
+
+
+def merge(parts: Iterable[Mapping[str, Iterable[Row] | None]]) -> dict[str, list[Row] | None]:
+    """Return the distinct rows of each table in any of these changes, None for many of them."""
+    unit = Unit()
+    for changes in parts:
+        for table, rows in changes.items():
+            unit.add(table, rows)
+    merged = compact(unit.changes)
+    return {table: None if rows and len(rows) > OWED_ROWS else rows for table, rows in merged.items()}

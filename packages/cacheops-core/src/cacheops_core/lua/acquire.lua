@@ -8,31 +8,45 @@
 -- KEYS[4..] c:{table}:<conjunction>   stamps, or fences in their place
 -- ARGV[1] milliseconds that bookkeeping must live on; 0: for ever
 -- ARGV[2] schemes that the registry may hold, at most
--- ARGV[3..] the scheme of each conjunction
--- Returns {'ok', generation, stamp, ...}, {'fenced'}, or {'full', refused scheme, ...}
-
-local time = redis.call('TIME')
-local now = struct.pack('>I8', time[1] * 1000000 + time[2])
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+-- ARGV[3] bytes drawn by the caller, so that nothing is born twice
+-- ARGV[4..] the scheme of each conjunction
+-- Returns {'ok', {generation, stamp, ...}, garbage}, {'fenced', {}, garbage} or {'full', registry, garbage},
+-- where garbage are the names of keys that held what nobody of us puts there, and are free again.
 
 local LIFETIME, MOST_SCHEMES = tonumber(ARGV[1]), tonumber(ARGV[2])
+local GENERATION, STAMP = 12, 24
 
-local function type_of(key)
-    return redis.call('TYPE', key).ok
+local time = redis.call('TIME')
+local now = struct.pack('>I8', time[1] * 1000000 + time[2]) .. ARGV[3]
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local garbage = {}
+
+local function discard(key)
+    redis.call('DEL', key)
+    garbage[#garbage + 1] = key
 end
 
--- A fence holds as long as one of its units may be alive. It always has an end: a sorted set without one,
--- or a key of another type, is none of ours.
-local function is_fence(key)
-    local kind = type_of(key)
+-- A fence holds as long as one of its units may be alive. It always has an end: a sorted set without one
+-- is none of ours, nor is a key of a type other than that of what the fence would stand in place of.
+local function is_fence(key, replaced)
+    local kind = redis.call('TYPE', key).ok
     if kind == 'zset' and redis.call('PTTL', key) >= 0 then
         redis.call('ZREMRANGEBYSCORE', key, '-inf', now_ms)
         return redis.call('EXISTS', key) == 1
     end
-    if kind ~= 'string' and kind ~= 'none' then
-        redis.call('DEL', key)
+    if kind ~= replaced and kind ~= 'none' then
+        discard(key)
     end
     return false
+end
+
+local function read(key, length)
+    local value = redis.call('GET', key)
+    if value and #value ~= length then
+        discard(key)
+        return false
+    end
+    return value
 end
 
 local function keep(key)
@@ -54,67 +68,60 @@ local function create(key, value)
     end
 end
 
-local function expire_new(key)
-    if LIFETIME > 0 and redis.call('PTTL', key) == -1 then
-        redis.call('PEXPIRE', key, LIFETIME)
-    end
+if is_fence(KEYS[1], 'string') then
+    return {'fenced', {}, garbage}
 end
-
-if is_fence(KEYS[1]) then
-    return {'fenced'}
-end
-local is_committing = is_fence(KEYS[3])
-local kind = type_of(KEYS[2])
+local is_committing = is_fence(KEYS[3], 'none')
+local kind = redis.call('TYPE', KEYS[2]).ok
 local has_registry = kind == 'set'
 if not has_registry and kind ~= 'none' then
-    redis.call('DEL', KEYS[2])
+    discard(KEYS[2])
 end
-local generation = redis.call('GET', KEYS[1])
-if generation and #generation ~= 8 then
-    generation = false
-end
-
 if not has_registry and is_committing then
     -- The unit that is committing saw a registry that is lost now, or none: it could not fence our schemes.
-    return {'fenced'}
+    return {'fenced', {}, garbage}
 end
-if not has_registry or not generation then
+
+local generation = read(KEYS[1], GENERATION)
+if has_registry and generation then
+    keep(KEYS[1])
+else
     -- Born together: stamps that an unknown registry may have missed die with the old generation.
     generation = now
     create(KEYS[1], generation)
-else
-    keep(KEYS[1])
 end
 
-local refused = {'full'}
-local born = not has_registry
+local is_full = false
 for i = 4, #KEYS do
-    local scheme = ARGV[i - 1]
+    local scheme = ARGV[i]
     if redis.call('SISMEMBER', KEYS[2], scheme) == 0 then
         if is_committing then
             -- A new scheme: the unit that is committing has not fenced its conjunctions.
-            return {'fenced'}
+            return {'fenced', {}, garbage}
         elseif scheme ~= '' and redis.call('SCARD', KEYS[2]) >= MOST_SCHEMES then
-            refused[#refused + 1] = scheme
+            is_full = true
         else
             redis.call('SADD', KEYS[2], scheme)
         end
     end
 end
-if born then expire_new(KEYS[2]) end
-keep(KEYS[2])
-if #refused > 1 then
-    return refused
+if has_registry or LIFETIME == 0 then
+    keep(KEYS[2])
+else
+    redis.call('PEXPIRE', KEYS[2], LIFETIME)
+end
+if is_full then
+    return {'full', redis.call('SMEMBERS', KEYS[2]), garbage}
 end
 
-local stamps = {'ok', generation}
+local stamps = {generation}
 for i = 4, #KEYS do
     local key = KEYS[i]
-    if is_fence(key) then
-        return {'fenced'}
+    if is_fence(key, 'string') then
+        return {'fenced', {}, garbage}
     end
-    local stamp = redis.call('GET', key)
-    if stamp and #stamp == 16 and string.sub(stamp, 1, 8) == generation then
+    local stamp = read(key, STAMP)
+    if stamp and string.sub(stamp, 1, GENERATION) == generation then
         keep(key)
     else
         stamp = generation .. now
@@ -122,4 +129,4 @@ for i = 4, #KEYS do
     end
     stamps[#stamps + 1] = stamp
 end
-return stamps
+return {'ok', stamps, garbage}

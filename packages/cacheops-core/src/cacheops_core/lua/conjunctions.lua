@@ -10,10 +10,14 @@
 
 local LONG_TEXT = 96
 
+local function is_sorted_set(key)
+    return redis.call('TYPE', key).ok == 'zset'
+end
+
 -- What stands in a generation's place and is not a fence is a generation, or garbage: without it the
 -- whole table is unknown.
 local function drop_unless_fence(key)
-    if redis.call('TYPE', key).ok ~= 'zset' then
+    if not is_sorted_set(key) then
         redis.call('DEL', key)
     end
 end

@@ -7,16 +7,24 @@
 -- ARGV[5] milliseconds that the fence stands if nobody releases it
 -- Returns the table's registry, so that the writer knows which fields to look at next time.
 
+local LIFETIME = tonumber(ARGV[5])
+
 local time = redis.call('TIME')
-local deadline = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[5]
+local deadline = time[1] * 1000 + math.floor(time[2] / 1000) + LIFETIME
 
 local function put_fence(key)
     local added = redis.pcall('ZADD', key, deadline, ARGV[1])
     if type(added) == 'table' then
-        redis.call('DEL', key)
+        -- A stamp is in the way, or garbage. Anything else, such as a server out of memory, fails again here.
+        if string.find(added.err, 'WRONGTYPE', 1, true) then
+            redis.call('DEL', key)
+        end
         redis.call('ZADD', key, deadline, ARGV[1])
     end
-    redis.call('PEXPIRE', key, ARGV[5])
+    -- Never sooner than another unit's deadline in the same fence.
+    if redis.call('PTTL', key) < LIFETIME then
+        redis.call('PEXPIRE', key, LIFETIME)
+    end
 end
 
 put_fence(KEYS[3])

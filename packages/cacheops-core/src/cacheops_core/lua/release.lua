@@ -4,22 +4,25 @@
 --
 -- Returns the table's registry.
 
-local function leave_fence(key)
+local function leave(key)
+    -- A stamp, or garbage: either goes.
     if type(redis.pcall('ZREM', key, ARGV[1])) == 'table' then
         redis.call('DEL', key)
     end
 end
 
-redis.pcall('ZREM', KEYS[3], ARGV[1])
+leave(KEYS[3])
 local schemes = registry()
 local keys = conjunctions(schemes)
 -- The whole table may have been fenced where the rows would do now: the registry has changed since.
-redis.pcall('ZREM', KEYS[1], ARGV[1])
+if is_sorted_set(KEYS[1]) then
+    redis.call('ZREM', KEYS[1], ARGV[1])
+end
 if keys == nil or #schemes == 0 then
     drop_unless_fence(KEYS[1])
 else
     for _, key in ipairs(keys) do
-        leave_fence(key)
+        leave(key)
     end
 end
 return schemes

@@ -1,0 +1,97 @@
+"""The names of the keys that results depend on, and the heads of entries that are made of what they hold.
+
+A *birth* is the server's clock and four bytes that whoever asked for it had drawn. The clock tells a stamp's
+age. The drawn bytes make sure that no stamp is born twice, not even where the clock has been set back (by its
+owner, or by a failover to a machine that lags behind): an entry of the first life would be served again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from .conditions import Conjunction, Dependencies, conjunction_text, quoted
+from .errors import ConfigurationError
+
+FORMAT = b"\x01"
+"""What an entry begins with; another layout gets another byte, so that no version serves another's."""
+
+NONCE = 4
+"""Bytes that are drawn for each birth."""
+
+GENERATION = 8 + NONCE
+"""Bytes of a generation: its birth."""
+
+STAMP = 2 * GENERATION
+"""Bytes of a stamp: its table's generation, then its own birth."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableKeys:
+    """The names of a table's bookkeeping keys."""
+
+    table: str
+    generation: str
+    registry: str
+    committing: str
+    conjunctions: str
+    """What the keys of conjunctions begin with."""
+
+    @classmethod
+    def of(cls, prefix: str, table: str) -> TableKeys:
+        """Return the names for a table; the part in braces is the same in all, so that they share a slot."""
+        if not isinstance(table, str) or not table:
+            raise ConfigurationError(f"a table's name must be a string that is not empty, got {table!r}")
+        tag = "{" + quoted(table) + "}"
+        return cls(table, f"{prefix}g:{tag}", f"{prefix}s:{tag}", f"{prefix}f:{tag}", f"{prefix}c:{tag}:")
+
+
+@dataclass(frozen=True, slots=True)
+class StampKeys:
+    """The keys of all stamps that one result depends on, in the order of its head."""
+
+    tables: tuple[tuple[TableKeys, tuple[Conjunction, ...]], ...]
+    keys: tuple[str, ...]
+    digest: bytes
+    """Stands for the names of all keys."""
+    head_length: int
+    """Bytes of every head that is made of these stamps."""
+
+    @classmethod
+    def of(cls, prefix: str, dependencies: Dependencies) -> StampKeys:
+        """Return the names of what these dependencies are kept under."""
+        tables = tuple((TableKeys.of(prefix, table), found) for table, found in dependencies.tables)
+        keys: list[str] = []
+        length = len(FORMAT)
+        for table, conjunctions in tables:
+            keys.append(table.generation)
+            keys.extend(table.conjunctions + conjunction_text(c) for c in conjunctions)
+            length += GENERATION + STAMP * len(conjunctions)
+        return cls(tables, tuple(keys), blake2b("\n".join(keys).encode(), digest_size=16).digest(), length)
+
+    def head(self, found: Sequence[bytes | None]) -> bytes | None:
+        """Return the head of an entry computed under these stamps, or None unless each of them is valid."""
+        parts, position = [FORMAT], 0
+        for _, conjunctions in self.tables:
+            generation = found[position]
+            if generation is None or len(generation) != GENERATION:
+                return None
+            parts.append(generation)
+            for stamp in found[position + 1 : position + 1 + len(conjunctions)]:
+                if stamp is None or len(stamp) != STAMP or not stamp.startswith(generation):
+                    return None
+                parts.append(stamp)
+            position += 1 + len(conjunctions)
+        return b"".join(parts)
+
+    def newest(self, head: bytes) -> int:
+        """Return when a head's youngest stamp was born, in microseconds of the server's clock; 0 if none."""
+        births, position = [0], len(FORMAT)
+        for _, conjunctions in self.tables:
+            position += GENERATION
+            for _ in conjunctions:
+                births.append(struct.unpack_from(">Q", head, position + GENERATION)[0])
+                position += STAMP
+        return max(births)

@@ -1,0 +1,410 @@
+"""What every cache can do, as flows: `Cache` and `AsyncCache` run them and add nothing but ``await``."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from os import urandom
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from . import conditions, flows, locks, simple
+from .conditions import ANY_ROW, Conjunction, Dependencies
+from .errors import BackendError, CacheMiss, ConfigurationError
+from .flows import Flow, Work
+from .keys import stable_key
+from .locks import Lock
+from .options import CacheOptions, seconds
+from .serializers import DumpError, LoadError, dump, load, resolve
+from .stamps import NONCE, StampKeys
+from .units import Owed, Unit, compact, merge
+
+T = TypeVar("T")
+Samples = Dependencies | str | Mapping[str, Any]
+
+log = logging.getLogger("cacheops")
+
+NOT_GIVEN: Any = object()
+"""Stands for an argument that was left out, where None means something."""
+
+MISS: Any = object()
+"""Stands for a value that there is not, where None is one."""
+
+NOTHING = Dependencies()
+"""What a value depends on that nothing invalidates but time."""
+
+KNOWN_DEPENDENCIES = 10_000
+"""How many dependencies a cache remembers the key names of."""
+
+_computing_now: ContextVar[frozenset[str]] = ContextVar("cacheops_computing_now", default=frozenset())
+"""The locks under which the current context computes: it must not wait for itself."""
+
+
+@dataclass(slots=True)
+class Lookup:
+    """What asking the cache brought: a value to serve, or the right to store one."""
+
+    key: str
+    stamps: StampKeys
+    timeout: float | None
+    """Seconds for which an answer is to be stored."""
+    is_hit: bool = False
+    value: Any = None
+    head: bytes | None = None
+    """What an answer computed from now on may be stored under; None if it may not be stored."""
+    outdated: bytes | None = None
+    """The payload of an answer that has been invalidated."""
+
+    @property
+    def newest(self) -> int:
+        """When the youngest stamp of the head was born, in microseconds of the server's clock; 0 if none."""
+        return self.stamps.newest(self.head) if self.head is not None else 0
+
+
+class Verbs:
+    """The state of a cache, and all that it does, without the doing."""
+
+    def __init__(self, serializer: Any, options: CacheOptions | None, changed: Mapping[str, Any]) -> None:
+        self.options = replace(options, **changed) if options else CacheOptions(**changed)
+        self.serializer = resolve(serializer)
+        self.registries: flows.Registries = {}
+        """The schemes of each table as last seen by this process: a hint on which fields of a row matter."""
+        self.latest_birth = 0
+        """The youngest stamp that this process has seen, in microseconds of the server's clock."""
+        self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
+        self._owed = Owed()
+        self._warned: set[str] = set()
+
+    # What the two caches do differently
+
+    patience: float
+    """Seconds for which a command may block."""
+
+    def renewing(self, lock: Lock) -> AbstractContextManager[None]:
+        """Renew a lock, beside the flow that holds it, for as long as this lasts."""
+        raise NotImplementedError
+
+    # Reading
+
+    def looking_up(self, key: Any, dependencies: Samples, timeout: Any = NOT_GIVEN) -> Flow[Lookup]:
+        """Return what is stored, or under which stamps an answer may be."""
+        stamps = self._stamp_keys(Dependencies.coerce(dependencies))
+        lookup = Lookup(self._entry_key(key, stamps), stamps, self._timeout(timeout))
+        yield from self._unless_down(self._looking(lookup), None)
+        return lookup
+
+    def filling(self, lookup: Lookup, value: Any) -> Flow[bool]:
+        """Store an answer that was computed after its lookup; return whether it was."""
+        if lookup.head is None:
+            return False
+        try:
+            payload = dump(self.serializer, value)
+        except DumpError as error:
+            self._warn_once(error)
+            return False
+        flow = flows.fill(lookup.key, lookup.head, payload, milliseconds(lookup.timeout))
+        return (yield from self._unless_down(flow, MISS)) is not MISS
+
+    def computing(
+        self,
+        key: Any,
+        dependencies: Samples,
+        compute: Callable[[], Any],
+        timeout: Any = NOT_GIVEN,
+        lock: bool = False,
+        stale: float = 0.0,
+    ) -> Flow[Any]:
+        """Return what is stored, or else compute and store it; with a lock, one of many callers does."""
+        lookup = yield from self.looking_up(key, dependencies, timeout)
+        if lookup.is_hit:
+            return lookup.value
+        can_be_shared = lookup.head is not None or (stale and lookup.outdated is not None)
+        if (lock or stale) and can_be_shared:
+            return (yield from self._computing_once(lookup, compute, stale))
+        return (yield from self._computing(lookup, compute))
+
+    def _looking(self, lookup: Lookup) -> Flow[None]:
+        yield from self._settling()
+        found = yield from flows.fetch(lookup.key, lookup.stamps)
+        lookup.head, lookup.outdated = found.head, found.outdated
+        if found.is_garbage:
+            log.warning("What stands under %s is no entry and counts as a miss", lookup.key)
+        if found.payload is not None:
+            try:
+                lookup.value = load(self.serializer, found.payload)
+                lookup.is_hit = True
+            except LoadError as error:
+                # Garbage, another version's classes, a changed serializer: whatever it is, it is a miss.
+                log.warning("Entry %s counts as a miss: %s", lookup.key, error)
+        elif lookup.head is None or self._is_longer_than_usual(lookup.timeout):
+            # The stamps may be there, and still end sooner than an answer that is to be kept for long.
+            yield from self._acquiring(lookup)
+        self.latest_birth = max(self.latest_birth, lookup.newest)
+
+    def _acquiring(self, lookup: Lookup) -> Flow[None]:
+        # A stamp outlives every entry that is filled right after it was acquired.
+        usual = self.options.timeout
+        longest = None if None in (lookup.timeout, usual) else max(lookup.timeout or 0, usual or 0)
+        lifetime = 0 if longest is None else 2 * milliseconds(longest) + 60_000
+        most = self.options.max_schemes
+        acquired = yield from flows.acquire(lookup.stamps, lifetime, most, urandom(NONCE))
+        lookup.head = acquired.head
+        if acquired.garbage:
+            log.warning("What stood under %s was none of ours and is gone", ", ".join(acquired.garbage))
+        if acquired.full:
+            self._learn(acquired.full)
+            self._stamps.clear()
+            log.info(
+                "No more than %s schemes fit; any further ones count as any row of %s", most, [*acquired.full]
+            )
+
+    def _is_longer_than_usual(self, timeout: float | None) -> bool:
+        usual = self.options.timeout
+        return usual is not None and (timeout is None or timeout > usual)
+
+    def _stamp_keys(self, dependencies: Dependencies) -> StampKeys:
+        stamps = self._stamps.get(dependencies)
+        if stamps is None:
+            stamps = StampKeys.of(self.options.prefix, dependencies.coarsen(self._is_too_fine))
+            self._stamps[dependencies] = stamps
+            if len(self._stamps) > KNOWN_DEPENDENCIES:
+                self._stamps.popitem(last=False)
+        return stamps
+
+    def _is_too_fine(self, table: str, conjunctions: tuple[Conjunction, ...]) -> bool:
+        registry = self.registries.get(table, frozenset())
+        return len(conjunctions) > self.options.max_conjunctions or (
+            len(registry) >= self.options.max_schemes
+            and any(
+                flows.parse_scheme(conditions.scheme(c)) not in registry for c in conjunctions if c != ANY_ROW
+            )
+        )
+
+    def _learn(self, registries: flows.Registries) -> None:
+        for table, schemes in registries.items():
+            known = self.registries.get(table, frozenset())
+            if schemes != known:
+                self.registries[table] = schemes
+                if max(len(schemes), len(known)) >= self.options.max_schemes:
+                    # Which conditions are too fine is another question now.
+                    self._stamps.clear()
+
+    # Computing
+
+    def _computing(self, lookup: Lookup, compute: Callable[[], Any]) -> Flow[Any]:
+        value = yield Work(compute)
+        yield from self.filling(lookup, value)
+        return value
+
+    def _computing_once(self, lookup: Lookup, compute: Callable[[], Any], stale: float) -> Flow[Any]:
+        lock = Lock.of(self.options.prefix, lookup.key.removeprefix(self.options.prefix + "e:"))
+        outcome = None
+        while outcome is None and lock.key not in _computing_now.get():
+            held = yield from self._unless_down(locks.take(lock), None)
+            if held is None:
+                break
+            if held.token == lock.token:
+                return (yield from self._computing_alone(lock, lookup, compute, stale))
+            if stale and (old := (yield from self._reading_old(lookup))) is not MISS:
+                return old
+            outcome = yield from self._unless_down(locks.wait(lock, held, self.patience), locks.FAILED)
+            yield from self._looking_again(lookup)
+            if lookup.is_hit:
+                return lookup.value
+        # Whoever we waited for has failed, or could not store its answer. Waiting on would make a queue.
+        return (yield from self._computing(lookup, compute))
+
+    def _computing_alone(
+        self, lock: Lock, lookup: Lookup, compute: Callable[[], Any], stale: float
+    ) -> Flow[Any]:
+        outcome = locks.FAILED
+        before = _computing_now.set(_computing_now.get() | {lock.key})
+        try:
+            with self.renewing(lock):
+                # Somebody may have stored it between our look and our lock.
+                yield from self._looking_again(lookup)
+                if not lookup.is_hit:
+                    if stale and lookup.outdated is not None:
+                        retiring = flows.retire(
+                            lookup.key, _old(lookup.key), lookup.outdated, milliseconds(stale)
+                        )
+                        yield from self._unless_down(retiring, None)
+                    lookup.value = yield from self._computing(lookup, compute)
+            outcome = locks.DONE
+            return lookup.value
+        finally:
+            _computing_now.reset(before)
+            try:
+                yield from locks.give_back(lock, outcome)
+            except BackendError as error:
+                log.warning("Lock %s was not given back: %s", lock.key, error)
+
+    def _looking_again(self, lookup: Lookup) -> Flow[None]:
+        lookup.head = lookup.outdated = None
+        yield from self._unless_down(self._looking(lookup), None)
+
+    def _reading_old(self, lookup: Lookup) -> Flow[Any]:
+        (payload,) = yield from self._unless_down(simple.read([_old(lookup.key)]), [None])
+        try:
+            return MISS if payload is None else load(self.serializer, payload)
+        except LoadError:
+            return MISS
+
+    # Writing
+
+    def fencing(self, unit: Unit) -> Flow[None]:
+        """Before COMMIT: let nobody store what a unit's changes touch."""
+        changes, options = compact(unit.changes), self.options
+        lifetime = milliseconds(options.fence_lifetime)
+        flow = flows.fence(options.prefix, unit.id, changes, lifetime, options.max_fences)
+        self._learn((yield from self._unless_down(flow, {})))
+
+    def releasing(self, unit: Unit) -> Flow[None]:
+        """After COMMIT or rollback: drop what depends on a unit's changes; what can not be, is owed."""
+        try:
+            yield from self._releasing(unit.id, compact(unit.changes))
+        except BackendError as error:
+            log.warning("%s; a release is owed", error)
+
+    def invalidating(self, table: str, rows: Iterable[Mapping[str, Any]]) -> Flow[None]:
+        """Drop what depends on rows of a table that have been committed, on any of them if none is given."""
+        changes = {table: [conditions.row(row) for row in rows] or None}
+        yield from self._unless_down(self._releasing(uuid4().hex, changes), None)
+
+    def unit_of(self, changes: Iterable[tuple[str, Mapping[str, Any]] | str]) -> Unit:
+        """Return a unit of work with these changes: rows of a table, or a table's name for all of it."""
+        unit = Unit()
+        for change in changes:
+            table, values = (change, None) if isinstance(change, str) else change
+            unit.add(table, None if values is None else [conditions.row(values)])
+        return unit
+
+    def _releasing(self, unit: str, changes: flows.Changes) -> Flow[None]:
+        try:
+            self._learn(
+                (yield from flows.release(self.options.prefix, unit, changes, self.options.max_fences))
+            )
+        except BaseException:
+            # Cancelled or failed: the transaction is over, and others may be served what it has changed.
+            self._owed.add(changes)
+            raise
+
+    # The server is away
+
+    def _unless_down(self, flow: Flow[Any], otherwise: Any) -> Flow[Any]:
+        """Return a flow's result, or something else where the server is away and we are to go on without."""
+        try:
+            return (yield from flow)
+        except BackendError as error:
+            if not self.options.degrade:
+                raise
+            log.warning("%s; going on without the cache", error)
+            return otherwise
+
+    def _settling(self) -> Flow[None]:
+        # What could not be dropped is dropped before this process trusts the cache again.
+        if parts := self._owed.parts():
+            flow = flows.release(
+                self.options.prefix, uuid4().hex, merge(parts.values()), self.options.max_fences
+            )
+            self._learn((yield from flow))
+            self._owed.settle(parts)
+
+    # The simple cache: values that depend on nothing but time
+
+    def getting(self, key: Any, default: Any = NOT_GIVEN) -> Flow[Any]:
+        """Return the value under a key; without a default, raise CacheMiss if there is none."""
+        found = yield from self.getting_many([key])
+        if not found and default is NOT_GIVEN:
+            raise CacheMiss(key)
+        return found.get(0, default)
+
+    def getting_many(self, keys: Iterable[Any]) -> Flow[dict[int, Any]]:
+        """Return the values that are there, by the position of their key."""
+        names = [self._simple_key(key) for key in keys]
+        entries = yield from self._unless_down(simple.read(names), [])
+        found = {}
+        for position, entry in enumerate(entries):
+            if entry is not None:
+                try:
+                    found[position] = simple.decode(self.serializer, entry)
+                except LoadError as error:
+                    log.warning("Entry %s counts as a miss: %s", names[position], error)
+        return found
+
+    def setting_many(self, values: Iterable[tuple[Any, Any]], timeout: Any = NOT_GIVEN) -> Flow[None]:
+        """Store values; raise DumpError, and store none, if one of them cannot be stored."""
+        entries = {self._simple_key(key): simple.encode(self.serializer, value) for key, value in values}
+        yield from self._unless_down(simple.write(entries, self._lifetime(timeout)), None)
+
+    def adding(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
+        """Store a value if there is none yet; return whether it was."""
+        entry = simple.encode(self.serializer, value)
+        flow = simple.add(self._simple_key(key), entry, self._lifetime(timeout))
+        return bool((yield from self._unless_down(flow, False)))
+
+    def incrementing(self, key: Any, delta: int, timeout: Any = NOT_GIVEN) -> Flow[int]:
+        """Add to a whole number; where the server is away, as if there were none yet."""
+        flow = simple.incr(self._simple_key(key), delta, self._lifetime(timeout))
+        total = yield from self._unless_down(flow, delta)
+        if total is None:
+            raise ConfigurationError(
+                f"incr needs a whole number of 64 bits under {key!r}, got another value: set it to one first"
+            )
+        return int(total)
+
+    def touching(self, key: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
+        """Let a value live on for so many seconds from now; return whether there is one."""
+        flow = simple.touch(self._simple_key(key), self._lifetime(timeout))
+        return bool((yield from self._unless_down(flow, False)))
+
+    def deleting(self, key: Any) -> Flow[bool]:
+        """Remove a value; return whether there was one."""
+        return bool((yield from self._unless_down(simple.forget(self._simple_key(key)), False)))
+
+    def lock_of(self, name: Any, timeout: float) -> Lock:
+        """Return an attempt at a lock, whose holder counts as dead that long after its last sign of life."""
+        lease = seconds(timeout, "timeout")
+        if lease is None:
+            raise ConfigurationError(
+                "timeout must be a number of seconds, got None: a dead holder must be found out"
+            )
+        return Lock.of(self.options.prefix, stable_key("lock", name).hex(), lease)
+
+    # Names and times
+
+    def _simple_key(self, key: Any) -> str:
+        return self._entry_key(key, self._stamp_keys(NOTHING))
+
+    def _entry_key(self, key: Any, stamps: StampKeys) -> str:
+        # The digest covers the stamps' names, so that the stamps of one set of dependencies are never
+        # compared with those that an entry was stored under for another.
+        told = b"b" + key if type(key) is bytes else b"k" + stable_key(key)
+        return f"{self.options.prefix}e:{blake2b(stamps.digest + told, digest_size=16).hexdigest()}"
+
+    def _timeout(self, timeout: Any) -> float | None:
+        return self.options.timeout if timeout is NOT_GIVEN else seconds(timeout, "timeout")
+
+    def _lifetime(self, timeout: Any) -> int:
+        return milliseconds(self._timeout(timeout))
+
+    def _warn_once(self, error: DumpError) -> None:
+        text = str(error)
+        if text not in self._warned and len(self._warned) < KNOWN_DEPENDENCIES:
+            self._warned.add(text)
+            log.warning("A result is not stored: %s", text)
+
+
+def _old(key: str) -> str:
+    """Return where an entry's last answer stays for a while after it was invalidated."""
+    return key + ":old"
+
+
+def milliseconds(timeout: float | None) -> int:
+    """Return a time as Redis takes it; 0 stands for no limit."""
+    return 0 if timeout is None else max(1, round(timeout * 1000))
