@@ -264,3 +264,8 @@ KNOWN = frozenset(
     | {row.setting for row in _PLAIN}
 )
 """The names of all settings."""
+
+
+def uses_time_zones() -> bool:
+    """Tell whether dates are aware of their time zones, which decides on what a naive one means."""
+    return bool(django_settings.USE_TZ)

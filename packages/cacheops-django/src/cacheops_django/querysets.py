@@ -92,7 +92,7 @@ def fetch_all(original: Callable[..., Any], self: QuerySet[Any]) -> None:
     if self._result_cache is None:
         op = "get" if wish_of(self).is_single else "fetch"
         if is_wanted(self, op):
-            self._result_cache = _known_related(self, reads.answer(self, op, lambda: _rows(self)))
+            self._result_cache = _known_related(self, reads.answer(self, op, _rows))
     original(self)
 
 
@@ -108,14 +108,14 @@ def count(original: Callable[..., Any], self: QuerySet[Any]) -> int:
     """Count the rows, in the cache if that is wanted."""
     if self._result_cache is not None or not is_wanted(self, "count"):
         return original(self)  # type: ignore[no-any-return]  # count() counts
-    return reads.answer(self, "count", lambda: original(self))  # type: ignore[no-any-return]
+    return reads.answer(self, "count", original)  # type: ignore[no-any-return]
 
 
 def exists(original: Callable[..., Any], self: QuerySet[Any]) -> bool:
     """Tell whether there are rows, from the cache if that is wanted."""
     if self._result_cache is not None or not is_wanted(self, "exists"):
         return original(self)  # type: ignore[no-any-return]  # exists() tells
-    return reads.answer(self, "exists", lambda: original(self))  # type: ignore[no-any-return]
+    return reads.answer(self, "exists", original)  # type: ignore[no-any-return]
 
 
 def aggregate(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
@@ -128,7 +128,7 @@ def aggregate(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **k
             record(self.model, "aggregate", f"its arguments do not resolve: {error}")
         else:
             return reads.answer(
-                self, "aggregate", lambda: original(self, *args, **kwargs), query=query, asked=("aggregate", *named)
+                self, "aggregate", lambda pinned: original(pinned, *args, **kwargs), query=query, asked=("aggregate", *named)
             )
     return original(self, *args, **kwargs)
 

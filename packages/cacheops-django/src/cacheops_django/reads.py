@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from typing import Any
 
 from cacheops_core.cache import Lookup
 from cacheops_core.conditions import Dependencies
-from cacheops_core.errors import BackendError
 from cacheops_core.flows import Command
 from django.db import connections
 from django.db.models import Model, QuerySet
@@ -30,8 +27,6 @@ from .fingerprints import Unfingerprintable, fingerprint
 from .reasons import Uncacheable, record
 from .signals import cache_read
 from .transactions import may_fill, work_of
-
-log = logging.getLogger("cacheops")
 
 ITERABLES = frozenset(
     {FlatValuesListIterable, ModelIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable}
@@ -80,7 +75,7 @@ def is_wanted(queryset: QuerySet[Any], op: str) -> bool:
 def answer(
     queryset: QuerySet[Any],
     op: str,
-    compute: Callable[[], Any],
+    compute: Callable[[QuerySet[Any]], Any],
     *,
     query: Query | None = None,
     asked: Hashable = None,
@@ -92,13 +87,12 @@ def answer(
     model, using = queryset.model, queryset.db
     try:
         key, found = _plan(queryset, queryset.query if query is None else query, using, asked or op)
-        _refuse_open_write(queryset, found, using)
+        _refuse_open_write(found, using)
     except (Uncacheable, Unfingerprintable) as refusal:
         record(model, op, refusal.reason)
-        return compute()
+        return compute(queryset.using(using))
     wish = wish_of(queryset)
-    timeout = _profile_timeout(model) if wish.timeout is NOT_GIVEN else wish.timeout
-    lookup = caches.current().fetch(key, found, timeout)
+    lookup = caches.current().fetch(key, found, _timeout(model, wish))
     is_hit = lookup.is_hit and not wish.is_write_only
     if cache_read.receivers:
         cache_read.send_robust(sender=model, func=None, hit=is_hit)
@@ -107,8 +101,9 @@ def answer(
     if not _may_fill(lookup, using):
         record(model, op, "the database may show this connection older rows than the stamps stand for")
         lookup.head = None
-    value = compute()
-    _fill(model, lookup, value)
+    # A router may name another replica each time it is asked: this is the one that we may store from.
+    value = compute(queryset.using(using))
+    caches.current().fill(lookup, value)
     return value
 
 
@@ -144,7 +139,7 @@ def _depend(query: Query, using: str) -> Dependencies | str:
     return found
 
 
-def _refuse_open_write(queryset: QuerySet[Any], found: Dependencies, using: str) -> None:
+def _refuse_open_write(found: Dependencies, using: str) -> None:
     names = [table for table, _ in found.tables]
     for table in names:
         if tables.is_forbidden(table):
@@ -168,24 +163,11 @@ def _is_behind(lookup: Lookup, using: str) -> bool:
     return int(seconds) * 1_000_000 + int(micros) - lookup.newest < settings.replica_lag * 1_000_000
 
 
-def _profile_timeout(model: type[Model]) -> float | None:
+def _timeout(model: type[Model], wish: Wish) -> float | None:
+    if wish.timeout is not NOT_GIVEN:
+        return wish.timeout  # type: ignore[no-any-return]  # checked by cache()
     profile = conf.current().profile_for(model)
     return None if profile is None else profile.timeout
-
-
-_unpicklable: set[type[Model]] = set()
-
-
-def _fill(model: type[Model], lookup: Lookup, value: Any) -> None:
-    try:
-        caches.current().fill(lookup, value)
-    except BackendError:
-        raise
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        # The answer is right, it just cannot be kept.
-        if model not in _unpicklable:
-            _unpicklable.add(model)
-            log.warning("Results of %s cannot be serialized, so they are not cached: %s", model._meta.label, error)
 
 
 def forget_plans() -> None:

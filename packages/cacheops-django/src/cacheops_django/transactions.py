@@ -108,8 +108,12 @@ def settle(connection: Connection) -> None:
     work = work_of(connection)
     if work.written.changes and not is_open(connection):
         changes = work.pending()
-        work.published = len(work.unit.changes)
-        work.written.changes.clear()
+        if connection.in_atomic_block:
+            # Kept for when TestCase rolls it back.
+            work.published = len(work.unit.changes)
+            work.written.changes.clear()
+        else:
+            _forget(connection)
         _invalidate(changes)
 
 

@@ -30,7 +30,7 @@ from django.db.models.sql.where import AND, WhereNode
 from . import caches, rows, scopes, tables
 from .announcements import ObjectRow
 from .signals import cache_invalidated
-from .transactions import Work, note, statement, work_of
+from .transactions import Work, note, settle, statement, work_of
 
 MOST_ROWS = 10_000
 """Rows that one statement may change and still be tracked row by row."""
@@ -131,12 +131,14 @@ def delete(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
 @contextmanager
 def _running(compiler: Any, *, is_tracked: bool = True) -> Iterator[Work]:
     """Wrap a write that is understood; one that is tracked gets a COMMIT to be fenced at, if it has none."""
-    with statement(compiler.connection) if is_tracked else nullcontext(work_of(compiler.connection)) as work:
+    connection = compiler.connection
+    with statement(connection) if is_tracked else nullcontext(work_of(connection)) as work:
         was_expected, work.is_expected = work.is_expected, True
         try:
             yield work
         finally:
             work.is_expected = was_expected
+    settle(connection)
 
 
 # Rows before
@@ -227,6 +229,7 @@ def _select(target: Target, source: Query, fields: Sequence[Field[Any, Any]], li
     """Return columns of the rows that the source chooses, under their locks."""
     query = source.chain(klass=Query)
     query.select_related = False
+    query.distinct = False
     query.clear_ordering(force=True)
     query.clear_select_clause()
     query.add_fields([field.attname for field in fields], allow_m2m=False)
