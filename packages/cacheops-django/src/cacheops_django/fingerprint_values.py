@@ -171,6 +171,8 @@ def _values(cls: type) -> Encoder | None:
         return lambda zone: ("zone", name, str(zone))
     if cls.__module__ == "psycopg.types.json":
         return lambda json: (name, encode(json.obj), encode(json.dumps))
+    if name == "psycopg.dbapi20.Binary":
+        return lambda binary: (name, encode(binary.obj))
     if cls.__module__ == "psycopg.types.numeric":
         base = int if issubclass(cls, int) else float
         return lambda number: (name, base(number))
