@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -133,6 +134,7 @@ def build(session: nox.Session) -> None:
     """Build wheels and sdists, look into them, and use each alone and all together in clean environments."""
     session.install("build~=1.3", "flit_core>=3.11,<5", "virtualenv")
     made = Path(session.create_tmp()).resolve() / "dists"
+    shutil.rmtree(made, ignore_errors=True)
     for name in EVERYTHING:
         # The wheel is made from the sdist, so that a sdist which lacks something fails here.
         session.run("python", "-m", "build", "-nq", f"--outdir={made}", str(PACKAGES / name))

@@ -27,6 +27,9 @@ EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(r"^(import|from) ", re.MULTILINE)
 """What tells a whole program from a few lines of settings."""
 
+PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
+"""A line that prints, and the comment that says what: in a loop "one thing, then another"."""
+
 
 def contents(folder: Path) -> list[str]:
     """Return a line for each file that a distribution lacks."""
@@ -100,7 +103,11 @@ def run_programs(python: Path, readme: Path, place: str) -> None:
     """Run what a README shows as whole programs, where only what is installed can be imported."""
     for text in EXAMPLE.findall(readme.read_text(encoding="utf-8")):
         if PROGRAM.search(text):
-            subprocess.run([python, "-Werror", "-"], input=text, text=True, check=True, cwd=place)
+            run = [python, "-Werror", "-"]
+            done = subprocess.run(run, input=text, text=True, stdout=subprocess.PIPE, check=True, cwd=place)
+            told = [line for comment in PRINTED.findall(text) for line in comment.split(", then ")]
+            if told and told != done.stdout.splitlines():
+                raise SystemExit(f"{readme} says that it prints\n{told}\nand it prints\n{done.stdout}")
 
 
 def main() -> int:
