@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.db.models import Model
+
 from cacheops_core.conditions import Token
 from cacheops_core.units import Change
-from django.db.models import Model
 
 from . import tables
 from .signals import cache_invalidated
@@ -18,7 +19,9 @@ class ObjectRow(dict[str, Token]):
 
     __slots__ = ("attributes", "model")
 
-    def __init__(self, tokens: Mapping[str, Token], model: type[Model], attributes: Mapping[str, Any]) -> None:
+    def __init__(
+        self, tokens: Mapping[str, Token], model: type[Model], attributes: Mapping[str, Any]
+    ) -> None:
         super().__init__(tokens)
         self.model = model
         self.attributes = attributes

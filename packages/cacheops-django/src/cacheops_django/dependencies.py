@@ -19,7 +19,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies, Token
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import Func, Q, Window
@@ -30,6 +29,8 @@ from django.db.models.sql import Query
 from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.where import AND, OR, ExtraWhere, WhereNode
 
+from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies, Token
+
 from . import conf, rows
 from .reasons import Uncacheable
 
@@ -39,7 +40,12 @@ VOLATILE = (Now, Random, RawSQL, ExtraWhere)
 VOLATILE_NAMES = frozenset({"TransactionNow", "RandomUUID"})
 """The same in ``django.contrib.postgres``, which needs a driver to be imported."""
 
-TRUSTED = "django.db.models.", "django.contrib.postgres.", "django.contrib.contenttypes.", "django.contrib.gis."
+TRUSTED = (
+    "django.db.models.",
+    "django.contrib.postgres.",
+    "django.contrib.contenttypes.",
+    "django.contrib.gis.",
+)
 """Where expressions come from whose value depends on their arguments and on the rows alone."""
 
 MOST_BRANCHES = 64
@@ -119,7 +125,11 @@ def _tables_in(sql: str, connection: Any) -> dict[str, int]:
         table = match[1][1:-1]
         found[table] = found.get(table, 0) + 1
     # EXTRACT(YEAR FROM "post"."date") names a column; "schema"."table" is a table of that name.
-    return {t: count for t, count in found.items() if re.split(rf"{quote}\.{quote}", t)[0] not in found.keys() - {t}}
+    return {
+        t: count
+        for t, count in found.items()
+        if re.split(rf"{quote}\.{quote}", t)[0] not in found.keys() - {t}
+    }
 
 
 # Which expressions
@@ -130,7 +140,7 @@ def _of_query(query: Query) -> Iterator[Any]:
     # Prefetching selects by extra() the column that tells whose rows they are.
     if query.extra_tables or any(not name.startswith("_prefetch_related_val_") for name in query.extra):
         raise Uncacheable("extra(): SQL written by hand")
-    if "?" in query.order_by or (query.default_ordering and "?" in query.get_meta().ordering):
+    if "?" in query.order_by or (query.default_ordering and "?" in (query.get_meta().ordering or ())):
         raise Uncacheable('order_by("?"): its value only the database knows')
     for part in query.combined_queries:
         yield from _of_query(part)
@@ -183,7 +193,9 @@ def _branches(node: Any, query: Query, vendor: str) -> list[Branch]:
             if len(merged) * len(part) > MOST_BRANCHES:
                 # Leaving out a condition that must be met too makes the others say enough.
                 continue
-            merged = [branch for left in merged for right in part if _is_possible(branch := _both(left, right))]
+            merged = [
+                branch for left in merged for right in part if _is_possible(branch := _both(left, right))
+            ]
     return merged if len(merged) <= MOST_BRANCHES else ANY
 
 
@@ -208,7 +220,8 @@ def _of_lookup(lookup: Any, query: Query, vendor: str) -> list[Branch]:
         return ANY
     join = query.alias_map.get(column.alias)
     model = column.target.model
-    narrowing = rows.columns(model, vendor).get(column.target.column)
+    name = column.target.column or ""
+    narrowing = rows.columns(model, vendor).get(name)
     if join is None or narrowing is None or model._meta.db_table != join.table_name:
         return ANY
     canonical = narrowing[1]
@@ -216,7 +229,7 @@ def _of_lookup(lookup: Any, query: Query, vendor: str) -> list[Branch]:
         found = {canonical(value) for value in _values(lookup, getattr(join, "join_type", None) == LOUTER)}
     except rows.Unknown:
         return ANY
-    return [{column.alias: frozenset({(column.target.column, value)})} for value in sorted(found, key=str)]
+    return [{column.alias: frozenset({(name, value)})} for value in sorted(found, key=str)]
 
 
 def _values(lookup: Any, is_outer: bool) -> list[Any]:

@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.signals import connection_created
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
@@ -103,5 +103,10 @@ def uninstall() -> None:
 
 def _forget(*, setting: str, **kwargs: Any) -> None:
     # A changed setting may alter what a query depends on: long disjunctions, fields to skip, time zones.
-    if setting.startswith("CACHEOPS") or setting in {"USE_TZ", "TIME_ZONE", "DATABASE_ROUTERS", "INSTALLED_APPS"}:
+    if setting.startswith("CACHEOPS") or setting in {
+        "USE_TZ",
+        "TIME_ZONE",
+        "DATABASE_ROUTERS",
+        "INSTALLED_APPS",
+    }:
         reads.forget_plans()

@@ -6,28 +6,33 @@ import operator
 import weakref
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
+
+from django.db import connections
+from django.db.models import Manager, Model
+from django.db.models.query import ModelIterable
 
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
-from django.db import connections
-from django.db.models import Manager, Model, QuerySet
-from django.db.models.query import ModelIterable
 
 from . import conf, reads, scopes
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
 from .transactions import open_cursor
 
+Rows: TypeAlias = Any
+"""A queryset with its private attributes, which its published types leave out."""
+
+
 # Added
 
 
 def cache(
-    self: QuerySet[Any],
+    self: Rows,
     ops: str | Collection[str] | None = None,
     timeout: Any = NOT_GIVEN,
     write_only: bool = False,
-) -> QuerySet[Any]:
+) -> Rows:
     """Return a copy of the queryset whose operations are cached: all of them, or those in ``ops``.
 
     ``timeout`` is in seconds, the profile's if it is left out or None; ``write_only`` stores what the database
@@ -48,25 +53,25 @@ def cache(
     return clone
 
 
-def nocache(self: QuerySet[Any]) -> QuerySet[Any]:
+def nocache(self: Rows) -> Rows:
     """Return a copy of the queryset that goes past the cache."""
     clone = self._chain()
     clone._cacheops = replace(wish_of(self), ops=frozenset())
     return clone
 
 
-def invalidated_update(self: QuerySet[Any], **kwargs: Any) -> int:
+def invalidated_update(self: Rows, **kwargs: Any) -> int:
     """Update, and invalidate what depends on the rows as they were and as they are."""
     with scopes.deciding():
-        return self.update(**kwargs)
+        return int(self.update(**kwargs))
 
 
-def manager_cache(self: Manager[Any], *args: Any, **kwargs: Any) -> QuerySet[Any]:
+def manager_cache(self: Manager[Any], *args: Any, **kwargs: Any) -> Rows:
     """Return a queryset whose operations are cached; see ``QuerySet.cache``."""
     return cache(self.get_queryset(), *args, **kwargs)
 
 
-def manager_nocache(self: Manager[Any]) -> QuerySet[Any]:
+def manager_nocache(self: Manager[Any]) -> Rows:
     """Return a queryset that goes past the cache."""
     return nocache(self.get_queryset())
 
@@ -79,15 +84,15 @@ def manager_invalidated_update(self: Manager[Any], **kwargs: Any) -> int:
 # Around Django's own: reading
 
 
-def clone(original: Callable[..., Any], self: QuerySet[Any]) -> QuerySet[Any]:
+def clone(original: Callable[..., Any], self: Rows) -> Rows:
     """Hand on what has been asked of the queryset."""
-    copy: QuerySet[Any] = original(self)
+    copy: Rows = original(self)
     if (wish := self.__dict__.get("_cacheops")) is not None:
         copy._cacheops = wish
     return copy
 
 
-def fetch_all(original: Callable[..., Any], self: QuerySet[Any]) -> None:
+def fetch_all(original: Callable[..., Any], self: Rows) -> None:
     """Bring the rows from the cache; prefetching, which follows, asks it for its own."""
     if self._result_cache is None:
         op = "get" if wish_of(self).is_single else "fetch"
@@ -96,7 +101,7 @@ def fetch_all(original: Callable[..., Any], self: QuerySet[Any]) -> None:
     original(self)
 
 
-def single(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+def single(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Any:
     """Run a method that fetches one row, which profiles call a ``get``."""
     if self._result_cache is None and is_wanted(self, "get"):
         self = self._chain()
@@ -104,21 +109,21 @@ def single(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwar
     return original(self, *args, **kwargs)
 
 
-def count(original: Callable[..., Any], self: QuerySet[Any]) -> int:
+def count(original: Callable[..., Any], self: Rows) -> int:
     """Count the rows, in the cache if that is wanted."""
     if self._result_cache is not None or not is_wanted(self, "count"):
         return original(self)  # type: ignore[no-any-return]  # count() counts
     return reads.answer(self, "count", original)  # type: ignore[no-any-return]
 
 
-def exists(original: Callable[..., Any], self: QuerySet[Any]) -> bool:
+def exists(original: Callable[..., Any], self: Rows) -> bool:
     """Tell whether there are rows, from the cache if that is wanted."""
     if self._result_cache is not None or not is_wanted(self, "exists"):
         return original(self)  # type: ignore[no-any-return]  # exists() tells
     return reads.answer(self, "exists", original)  # type: ignore[no-any-return]
 
 
-def aggregate(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+def aggregate(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Any:
     """Aggregate, in the cache if that is wanted. Wrong arguments are left to Django, which says best what is wrong."""
     if is_wanted(self, "aggregate"):
         try:
@@ -128,12 +133,16 @@ def aggregate(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **k
             record(self.model, "aggregate", f"its arguments do not resolve: {error}")
         else:
             return reads.answer(
-                self, "aggregate", lambda pinned: original(pinned, *args, **kwargs), query=query, asked=("aggregate", *named)
+                self,
+                "aggregate",
+                lambda pinned: original(pinned, *args, **kwargs),
+                query=query,
+                asked=("aggregate", *named),
             )
     return original(self, *args, **kwargs)
 
 
-def iterator(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
+def iterator(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Iterator[Any]:
     """Iterate past the cache."""
     rows = original(self, *args, **kwargs)
 
@@ -144,7 +153,7 @@ def iterator(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kw
     return noted()
 
 
-def aiterator(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+def aiterator(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
     """Iterate past the cache, asynchronously."""
     rows = original(self, *args, **kwargs)
 
@@ -156,14 +165,14 @@ def aiterator(original: Callable[..., Any], self: QuerySet[Any], *args: Any, **k
     return noted()
 
 
-def _rows(queryset: QuerySet[Any]) -> list[Any]:
+def _rows(queryset: Rows) -> list[Any]:
     """Return the rows from the database, without the objects that this queryset knows them to belong to."""
     plain = queryset._chain()
     plain._known_related_objects = {}
     return list(plain._iterable_class(plain))
 
 
-def _known_related(queryset: QuerySet[Any], rows: list[Any]) -> list[Any]:
+def _known_related(queryset: Rows, rows: list[Any]) -> list[Any]:
     """Give objects what does not go into the cache: each other, and the one that they were reached from."""
     if queryset._iterable_class is not ModelIterable:
         return rows
@@ -180,7 +189,7 @@ def _known_related(queryset: QuerySet[Any], rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _introduce(queryset: QuerySet[Any], rows: list[Model]) -> None:
+def _introduce(queryset: Rows, rows: list[Model]) -> None:
     """Let rows that were fetched together fetch together what they lack (Django 6.1's fetch modes)."""
     if getattr(getattr(queryset, "_fetch_mode", None), "track_peers", False):
         peers = [weakref.ref(row) for row in rows]
@@ -188,7 +197,7 @@ def _introduce(queryset: QuerySet[Any], rows: list[Model]) -> None:
             row._state.peers = peers
 
 
-def _aggregating(queryset: QuerySet[Any], named: dict[str, Any]) -> Any:
+def _aggregating(queryset: Rows, named: dict[str, Any]) -> Any:
     """Return the query with its aggregates among the annotations, where they can refer to one another."""
     query = queryset.query.chain()
     for alias, expression in named.items():
@@ -201,7 +210,7 @@ def _aggregating(queryset: QuerySet[Any], named: dict[str, Any]) -> Any:
 # Around Django's own: writing
 
 
-def update(original: Callable[..., Any], self: QuerySet[Any], **kwargs: Any) -> Any:
+def update(original: Callable[..., Any], self: Rows, **kwargs: Any) -> Any:
     """Update; what somebody calls for many rows at once invalidates only if the profile says so."""
     if scopes.is_deciding():
         return original(self, **kwargs)

@@ -7,9 +7,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from cacheops_core.cache import Lookup
-from cacheops_core.conditions import Dependencies
-from cacheops_core.flows import Command
 from django.db import connections
 from django.db.models import Model, QuerySet
 from django.db.models.query import (
@@ -20,6 +17,10 @@ from django.db.models.query import (
     ValuesListIterable,
 )
 from django.db.models.sql import Query
+
+from cacheops_core.cache import Lookup
+from cacheops_core.conditions import Dependencies
+from cacheops_core.flows import Command
 
 from . import caches, conf, scopes, tables
 from .dependencies import dependencies
@@ -86,7 +87,9 @@ def answer(
     """
     model, using = queryset.model, queryset.db
     try:
-        key, found = _plan(queryset, queryset.query if query is None else query, using, asked or op)
+        key, found = _plan(
+            queryset, queryset.query if query is None else query, using, op if asked is None else asked
+        )
         _refuse_open_write(found, using)
     except (Uncacheable, Unfingerprintable) as refusal:
         record(model, op, refusal.reason)
@@ -107,11 +110,9 @@ def answer(
     return value
 
 
-def _plan(
-    queryset: QuerySet[Any], query: Query, using: str, asked: Hashable
-) -> tuple[bytes, Dependencies]:
+def _plan(queryset: QuerySet[Any], query: Query, using: str, asked: Hashable) -> tuple[bytes, Dependencies]:
     """Return the key of what is asked, and what it depends on; raise Uncacheable or Unfingerprintable."""
-    if scopes.is_deciding() or queryset._for_write:
+    if scopes.is_deciding() or vars(queryset)["_for_write"]:
         raise Uncacheable("a write is decided on what this reads")
     if query.select_for_update:
         raise Uncacheable("select_for_update() asks for locks, not only for rows")

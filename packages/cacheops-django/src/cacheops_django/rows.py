@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from cacheops_core.conditions import Token, token
 from django.db import models
 from django.db.models import Field, Model
 from django.utils.timezone import is_aware
+
+from cacheops_core.conditions import Token, token
 
 from . import conf
 
@@ -131,7 +132,7 @@ def _columns(
     found = {}
     for field in model._meta.local_concrete_fields:
         canonical = _canonical(field, vendor, skipped)
-        if canonical is not None:
+        if canonical is not None and field.column is not None:
             found[field.column] = (field, canonical)
     return found
 

@@ -35,7 +35,9 @@ def _models_by_table(registered: int) -> dict[str, tuple[type[Model], ...]]:
     for model in apps.get_models(include_auto_created=True, include_swapped=True):
         if not model._meta.proxy:
             found.setdefault(model._meta.db_table, []).append(model)
-    return {table: tuple(sorted(models, key=lambda m: not m._meta.managed)) for table, models in found.items()}
+    return {
+        table: tuple(sorted(models, key=lambda m: not m._meta.managed)) for table, models in found.items()
+    }
 
 
 @lru_cache(maxsize=4)

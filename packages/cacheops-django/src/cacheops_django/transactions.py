@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
 from cacheops_core import units
 from cacheops_core.cache import Lookup
 from cacheops_core.conditions import Row
-from django.db import InterfaceError, OperationalError, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from . import caches, scopes, tables
 from .announcements import announce
@@ -30,7 +31,10 @@ log = logging.getLogger("cacheops")
 EVERY_TABLE = "*"
 """Stands for the tables of a write that is not understood."""
 
-READS = re.compile(r"\s*\(*\s*(SELECT|EXPLAIN|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET|DECLARE|FETCH|CLOSE|DESCRIBE|USE)\b", re.I)
+READS = re.compile(
+    r"\s*\(*\s*(SELECT|EXPLAIN|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET|DECLARE|FETCH|CLOSE|DESCRIBE|USE)\b",
+    re.I,
+)
 """How statements begin that change no row."""
 
 SETS_ISOLATION = re.compile(r"\s*(SET|BEGIN|START)\b.*\bISOLATION\b", re.I | re.S)
@@ -71,13 +75,14 @@ def work_of(connection: Connection) -> Work:
     work = connection.__dict__.get("_cacheops_work")
     if work is None:
         work = connection.__dict__["_cacheops_work"] = Work()
-    return work  # type: ignore[no-any-return]  # a dict's value
+    return work
 
 
 def is_open(connection: Connection) -> bool:
     """Tell whether a transaction is open, not counting the ones that ``TestCase`` wraps around a test."""
     if connection.in_atomic_block:
-        return not all(block._from_testcase for block in connection.atomic_blocks)
+        blocks: list[Any] = connection.atomic_blocks
+        return not all(block._from_testcase for block in blocks)
     return connection.connection is not None and not connection.autocommit
 
 
@@ -285,6 +290,10 @@ def _is_repeatable(connection: Connection) -> bool:
             return cursor.fetchone()[0] not in ("read committed", "read uncommitted")
     if connection.vendor == "mysql":
         # Django sets the session's level itself; a statement that changes it is seen by `watch`.
-        level = None if connection.__dict__.get("_cacheops_isolation") else getattr(connection, "isolation_level", None)
+        level = (
+            None
+            if connection.__dict__.get("_cacheops_isolation")
+            else getattr(connection, "isolation_level", None)
+        )
         return level not in ("read committed", "read uncommitted")
     return True

@@ -17,7 +17,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from cacheops_core.conditions import Row, quoted
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Field, Model
 from django.db.models.constants import OnConflict
@@ -27,7 +26,9 @@ from django.db.models.sql import Query
 from django.db.models.sql.constants import ROW_COUNT
 from django.db.models.sql.where import AND, WhereNode
 
-from . import caches, rows, scopes, tables
+from cacheops_core.conditions import Row, quoted
+
+from . import caches, rows, scopes
 from .announcements import ObjectRow
 from .signals import cache_invalidated
 from .transactions import Work, note, settle, statement, work_of
@@ -46,7 +47,7 @@ class Target:
     """The table that a statement writes to, and what of its rows matters to those who wait for changes."""
 
     def __init__(self, compiler: Any) -> None:
-        self.query: Query = compiler.query
+        self.query: Any = compiler.query
         self.connection = compiler.connection
         self.using = compiler.using or self.connection.alias
         self.model: type[Model] = self.query.get_meta().concrete_model
@@ -77,7 +78,9 @@ class Target:
         return ObjectRow(rows.tokens(self.narrowing, values), self.model, attributes)
 
     def note(self, work: Work, values: Iterable[Values] | None, *, is_tracked: bool = True) -> None:
-        note(work, self.table, None if values is None else [self.row(v) for v in values], is_tracked=is_tracked)
+        note(
+            work, self.table, None if values is None else [self.row(v) for v in values], is_tracked=is_tracked
+        )
 
 
 # Around Django's own
@@ -194,7 +197,9 @@ def _by_primary_key(target: Target) -> list[Any] | None:
     if not isinstance(lookup, Exact | In) or type(lookup.lhs) is not Col or lookup.lhs.target != target.pk:
         return None
     values = [lookup.rhs] if isinstance(lookup, Exact) else lookup.rhs
-    if not isinstance(values, list | tuple | set | frozenset) or any(hasattr(v, "resolve_expression") for v in values):
+    if not isinstance(values, list | tuple | set | frozenset) or any(
+        hasattr(v, "resolve_expression") for v in values
+    ):
         return None
     return list(values)
 
@@ -202,19 +207,22 @@ def _by_primary_key(target: Target) -> list[Any] | None:
 def _is_simple(query: Query) -> bool:
     """Tell whether the condition speaks of nothing but columns of the table itself and values."""
     query.get_initial_alias()
-    return sum(map(bool, query.alias_refcount.values())) == 1 and not any(
-        isinstance(expression, Query | Subquery) for expression in _parts(query.where)
-    ) and query.group_by is None
+    return (
+        sum(map(bool, query.alias_refcount.values())) == 1
+        and not any(isinstance(expression, Query | Subquery) for expression in _parts(query.where))
+        and query.group_by is None
+    )
 
 
 def _parts(expression: Any) -> Iterator[Any]:
     yield expression
-    children = expression.children if isinstance(expression, WhereNode) else None
-    if children is None:
-        sources = expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ()
-        children = [*sources, getattr(expression, "rhs", None)]
+    if isinstance(expression, WhereNode):
+        children: list[Any] = list(expression.children)
+    else:
+        children = list(getattr(expression, "get_source_expressions", list[Any])())
+        children.append(getattr(expression, "rhs", None))
     for child in children:
-        if child is not expression:
+        if child is not None:
             yield from _parts(child)
 
 
@@ -225,7 +233,9 @@ def _take_write_lock(target: Target) -> None:
         cursor.execute(f"UPDATE {table} SET {column} = {column} WHERE 0")
 
 
-def _select(target: Target, source: Query, fields: Sequence[Field[Any, Any]], limit: int | None) -> list[Values]:
+def _select(
+    target: Target, source: Query, fields: Sequence[Field[Any, Any]], limit: int | None
+) -> list[Values]:
     """Return columns of the rows that the source chooses, under their locks."""
     query = source.chain(klass=Query)
     query.select_related = False
@@ -240,7 +250,7 @@ def _select(target: Target, source: Query, fields: Sequence[Field[Any, Any]], li
         found = list(query.get_compiler(target.using).results_iter())
     except EmptyResultSet:
         return []
-    return [dict(zip((field.column for field in fields), row, strict=True)) for row in found]
+    return [dict(zip((str(field.column) for field in fields), row, strict=True)) for row in found]
 
 
 # Rows after
@@ -259,7 +269,7 @@ def _inserted(target: Target, result: Any, returning: Any) -> Iterator[Values]:
 def _updated(target: Target, before: list[Values]) -> list[Values] | None:
     """Return the rows as they are after the update: from its values, or from the database where only that knows."""
     assigned: Values = {}
-    for field, _, value in target.query.values:  # type: ignore[attr-defined]  # an UpdateQuery's
+    for field, _, value in target.query.values:
         is_instance = hasattr(value, "prepare_database_save")
         assigned[field.column] = value.prepare_database_save(field) if is_instance else value
     read = before[0].keys() if before else frozenset()
@@ -272,7 +282,7 @@ def _updated(target: Target, before: list[Values]) -> list[Values] | None:
     keys = [row[target.pk.column] for row in before]
     found = []
     for start in range(0, len(keys), KEYS_AT_ONCE):
-        query = Query(target.model)
+        query: Any = Query(target.model)
         query.add_filter("pk__in", keys[start : start + KEYS_AT_ONCE])
         found += _select(target, query, fields, None)
     return found
