@@ -13,16 +13,22 @@ local time = redis.call('TIME')
 local deadline = time[1] * 1000 + math.floor(time[2] / 1000) + LIFETIME
 
 local function put_fence(key)
+    local left = redis.call('PTTL', key)
+    if left == -1 then
+        -- A stamp, or a sorted set that is none of ours: fences have an end.
+        redis.call('DEL', key)
+    end
     local added = redis.pcall('ZADD', key, deadline, ARGV[1])
     if type(added) == 'table' then
         -- A stamp is in the way, or garbage. Anything else, such as a server out of memory, fails again here.
         if string.find(added.err, 'WRONGTYPE', 1, true) then
             redis.call('DEL', key)
+            left = -1
         end
         redis.call('ZADD', key, deadline, ARGV[1])
     end
     -- Never sooner than another unit's deadline in the same fence.
-    if redis.call('PTTL', key) < LIFETIME then
+    if left < LIFETIME then
         redis.call('PEXPIRE', key, LIFETIME)
     end
 end

@@ -1,0 +1,70 @@
+"""The names of keys, and the heads that are made of what they hold."""
+
+import struct
+
+import pytest
+
+from cacheops_core.conditions import Dependencies
+from cacheops_core.errors import ConfigurationError
+from cacheops_core.stamps import FORMAT, StampKeys, TableKeys
+
+
+def birth(at: int, drawn: bytes = b"abcd") -> bytes:
+    return struct.pack(">Q", at) + drawn
+
+
+TWO = StampKeys.of("p:", Dependencies.coerce({"a": [{"x": 1}, {"x": 2}], "b": []}))
+FOUND = [birth(1), birth(1) + birth(5), birth(1) + birth(3), birth(2), birth(2) + birth(4)]
+
+
+def test_all_keys_of_a_table_share_the_part_that_decides_on_the_slot():
+    keys = TableKeys.of("p:", "my table{}")
+    names = (keys.generation, keys.registry, keys.committing, keys.conjunctions)
+    assert {name[name.index("{") : name.index("}") + 1] for name in names} == {"{my%20table%7B%7D}"}
+
+
+@pytest.mark.parametrize("table", ["", None, 7])
+def test_a_table_without_a_name_is_refused(table):
+    # An empty hash tag is none, and the keys would be spread over slots.
+    with pytest.raises(ConfigurationError, match="table's name"):
+        TableKeys.of("", table)
+
+
+def test_the_keys_of_stamps_follow_their_generation():
+    expected = ["g:{a}", "c:{a}:x=1", "c:{a}:x=2", "g:{b}", "c:{b}:"]
+    assert [key.removeprefix("p:") for key in TWO.keys] == expected
+
+
+def test_a_head_is_the_format_and_what_was_found():
+    head = TWO.head(FOUND)
+    assert head == FORMAT + b"".join(FOUND)
+    assert len(head) == TWO.head_length
+
+
+DAMAGED = {
+    "no generation": (0, None),
+    "a short generation": (0, b"x"),
+    "no stamp": (1, None),
+    "a long stamp": (4, FOUND[4] + b"x"),
+    "a stamp of another generation": (2, birth(9) + birth(3)),
+    "a stamp of another table's generation": (4, birth(1) + birth(4)),
+}
+
+
+@pytest.mark.parametrize("place, value", DAMAGED.values(), ids=DAMAGED)
+def test_there_is_no_head_unless_every_stamp_is_valid(place, value):
+    assert TWO.head([*FOUND[:place], value, *FOUND[place + 1 :]]) is None
+
+
+def test_the_newest_stamp_tells_the_age_of_a_head():
+    assert TWO.newest(TWO.head(FOUND)) == 5
+
+
+def test_a_head_of_nothing_has_no_age():
+    nothing = StampKeys.of("", Dependencies())
+    assert nothing.head([]) == FORMAT
+    assert nothing.newest(FORMAT) == 0
+
+
+def test_other_keys_have_another_digest():
+    assert TWO.digest != StampKeys.of("q:", Dependencies.coerce({"a": [{"x": 1}, {"x": 2}], "b": []})).digest
