@@ -122,7 +122,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of each distribution, strictly; django-stubs' plugin reads only the Django package."""
-    install_ours(session, EVERYTHING, "mypy~=2.4.0", "django-stubs~=6.1.0")
+    install_ours(session, EVERYTHING, "mypy~=2.4.0", "django-stubs~=6.1.0", "pytest>=9")
     for name in EVERYTHING:
         config = "tools/mypy-django.toml" if name == "cacheops-django" else "pyproject.toml"
         source = PACKAGES / name / "src" / name.replace("-", "_")

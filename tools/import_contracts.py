@@ -13,10 +13,14 @@ from importlinter import Contract, ContractCheck, fields, output
 
 
 class AllowedExternals(Contract):
-    """Every module of `package` imports only itself, its siblings, the standard library and `allowed`."""
+    """Every module of `package` imports only ours, the standard library and `allowed`.
+
+    Packages inside it that are named in `apart` have a contract of their own.
+    """
 
     package = fields.StringField()
     allowed = fields.SetField(subfield=fields.StringField())
+    apart = fields.SetField(subfield=fields.StringField(), required=False, default=set())
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Look at each import that leaves the package for a package that is not ours."""
@@ -37,4 +41,5 @@ class AllowedExternals(Contract):
         output.print(f"{self.package} may import: {', '.join(sorted(self.allowed))}, the standard library.")
 
     def _modules(self, graph: ImportGraph) -> set[str]:
-        return {self.package} | graph.find_descendants(self.package)
+        modules = {self.package} | graph.find_descendants(self.package)
+        return modules.difference(*({name} | graph.find_descendants(name) for name in self.apart))
