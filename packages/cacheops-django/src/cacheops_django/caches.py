@@ -30,7 +30,14 @@ def _make() -> Cache:
             cache = Cache(
                 conf.make_client(),
                 serializer=settings.serializer,
-                options=CacheOptions(prefix=str(settings.prefix), degrade=settings.degrade_on_failure),
+                options=_options(settings),
             )
             _made = settings, os.getpid(), cache
         return _made[2]
+
+
+def _options(settings: conf.Settings) -> CacheOptions:
+    # Bookkeeping lives as long as the longest entry may, without being asked to each time.
+    timeouts = [profile.timeout for profile in settings.profiles.values() if profile is not None]
+    longest = None if None in timeouts else max(filter(None, timeouts), default=60.0)
+    return CacheOptions(prefix=str(settings.prefix), timeout=longest, degrade=settings.degrade_on_failure)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.apps import apps
 from django.db import connections, router
 from django.db.models import Model
 
-from . import caches, reads, rows, transactions
+from . import caches, reads, rows, tables, transactions
 from .announcements import ObjectRow
 from .signals import cache_invalidated
 
@@ -18,10 +18,10 @@ def invalidate_obj(obj: Model, using: str | None = None) -> None:
     """Drop what depends on an object as it is in memory, once the open transaction commits if there is one."""
     connection = connections[using or obj._state.db or router.db_for_write(type(obj))]
     work = transactions.work_of(connection)
-    for model in _tables(type(obj)):
+    for model in tables.parts_of(type(obj)):
         narrowing = rows.columns(model, connection.vendor)
         fields = [field for field in model._meta.local_concrete_fields if field.attname in obj.__dict__]
-        tokens = rows.tokens(narrowing, {field.column: obj.__dict__[field.attname] for field in fields})
+        tokens = rows.tokens(narrowing, {str(field.column): obj.__dict__[field.attname] for field in fields})
         attributes = {field.attname: obj.__dict__[field.attname] for field in fields}
         transactions.note(work, model._meta.db_table, [ObjectRow(tokens, type(obj), attributes)])
     transactions.settle(connection)
@@ -31,8 +31,8 @@ def invalidate_model(model: type[Model], using: str | None = None) -> None:
     """Drop what depends on any row of a model, once the open transaction commits if there is one."""
     connection = connections[using or router.db_for_write(model)]
     work = transactions.work_of(connection)
-    for table in _tables(model):
-        transactions.note(work, table._meta.db_table, None)
+    for part in tables.parts_of(model):
+        transactions.note(work, part._meta.db_table, None)
     transactions.settle(connection)
 
 
@@ -52,12 +52,3 @@ def flush(original: Callable[..., Any], operations: Any, *args: Any, **kwargs: A
         transactions.note(work, model._meta.db_table, None)
     transactions.settle(operations.connection)
     return result
-
-
-def _tables(model: type[Model]) -> Iterator[type[Model]]:
-    """Yield the models whose tables make up a row of the model: its own, and its parents'."""
-    concrete = model._meta.concrete_model or model
-    yield concrete
-    for parent in concrete._meta.get_parent_list():
-        if not parent._meta.proxy:
-            yield parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from django.apps import apps
@@ -14,6 +15,15 @@ from .model_profiles import keys_for
 def models_of(table: str) -> tuple[type[Model], ...]:
     """Return the models of a table, those that manage it first; none for a table that no model knows."""
     return _models_by_table(_registered()).get(table, ())
+
+
+def parts_of(model: type[Model]) -> Iterator[type[Model]]:
+    """Yield the models whose tables make up a row of the model: its own, and its parents'."""
+    concrete = model._meta.concrete_model or model
+    yield concrete
+    for parent in concrete._meta.get_parent_list():
+        if not parent._meta.proxy:
+            yield parent
 
 
 def is_forbidden(table: str) -> bool:
