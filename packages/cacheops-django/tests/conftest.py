@@ -1,10 +1,14 @@
-"""Set Django up for the tests of this package."""
+"""Set Django up for the tests of this package, with a server for the cache that finds itself empty each time."""
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import django
+import pytest
+from cacheops_core.testing import Server, start_server
 
 
 def pytest_configure() -> None:
@@ -14,3 +18,31 @@ def pytest_configure() -> None:
         sys.path.insert(0, here)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
     django.setup()
+
+
+@pytest.fixture(scope="session")
+def cache_server() -> Iterator[Server]:
+    """A server of the run's own; the settings name it from now on."""
+    from django.test import override_settings
+
+    with start_server() as server, override_settings(CACHEOPS_REDIS=server.url):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(cache_server: Server) -> None:
+    """Have the server there before the database is made: even Django's own first rows are tracked writes."""
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Let each test with a database begin with an empty cache, and with no reason counted."""
+    if {"db", "transactional_db"} & set(request.fixturenames):
+        from cacheops_django import caches, reasons
+
+        server = request.getfixturevalue("cache_server")
+        with server.client() as client:
+            client.flushall()
+        caches.current().registries.clear()
+        reasons.bypasses.clear()
+    yield

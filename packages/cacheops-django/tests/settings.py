@@ -34,10 +34,14 @@ def use_pymysql() -> None:
 
 
 DATABASES = databases(os.environ.get("CACHEOPS_TEST_DB", "sqlite"))
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "testapp"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "cacheops_django", "testapp"]
 # The test app has none, and its tables would be made before those of apps that do, which they refer to.
 MIGRATION_MODULES = {"contenttypes": None, "auth": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "tests"
 USE_TZ = True
 TIME_ZONE = "Europe/Amsterdam"
+
+# A stand-in: conftest.py starts a server for the run and writes its URL here.
+CACHEOPS_REDIS = "redis://127.0.0.1:1/0"
+CACHEOPS = {"testapp.*": {"ops": "all", "timeout": 600}, "*.*": {"timeout": 600}}

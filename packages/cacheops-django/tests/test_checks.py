@@ -20,9 +20,8 @@ HOUR = {"timeout": 3600}
 
 def found(**settings: Any) -> list[CheckMessage]:
     """Return what the checks say of these settings, with a server unless they name one."""
-    names = ("CACHEOPS_REDIS", "CACHEOPS_SENTINEL", "CACHEOPS_CLUSTER")
-    if not any(name in settings for name in names):
-        settings["CACHEOPS_REDIS"] = "redis://localhost/1"
+    names_one = {"CACHEOPS_SENTINEL", "CACHEOPS_CLUSTER"} & settings.keys()
+    settings = {"CACHEOPS_REDIS": None if names_one else "redis://localhost/1"} | settings
     with override_settings(**settings):
         return [*checks.check_settings(), *checks.check_models()]
 
