@@ -102,12 +102,15 @@ class Verbs:
         """Store an answer that was computed after its lookup; return whether it was."""
         if lookup.head is None:
             return False
+        lifetime = milliseconds(lookup.timeout)
         try:
-            payload = dump(self.serializer, value)
+            if lookup.stamps.keys:
+                flow = flows.fill(lookup.key, lookup.head, dump(self.serializer, value), lifetime)
+            else:
+                flow = simple.write({lookup.key: simple.encode(self.serializer, value)}, lifetime)
         except DumpError as error:
             self._warn_once(error)
             return False
-        flow = flows.fill(lookup.key, lookup.head, payload, milliseconds(lookup.timeout))
         return (yield from self._unless_down(flow, MISS)) is not MISS
 
     def computing(
@@ -129,6 +132,9 @@ class Verbs:
         return (yield from self._computing(lookup, compute))
 
     def _looking(self, lookup: Lookup) -> Flow[None]:
+        if not lookup.stamps.keys:
+            yield from self._looking_for_a_value(lookup)
+            return
         yield from self._settling()
         found = yield from flows.fetch(lookup.key, lookup.stamps)
         lookup.head, lookup.outdated = found.head, found.outdated
@@ -145,6 +151,13 @@ class Verbs:
             # The stamps may be there, and still end sooner than an answer that is to be kept for long.
             yield from self._acquiring(lookup)
         self.latest_birth = max(self.latest_birth, lookup.newest)
+
+    def _looking_for_a_value(self, lookup: Lookup) -> Flow[None]:
+        # What depends on nothing is a value of the simple cache, and may be stored at any time.
+        (entry,) = yield from simple.read([lookup.key])
+        lookup.head = lookup.stamps.head(())
+        if entry is not None:
+            lookup.value, lookup.is_hit = self._decoded(lookup.key, entry)
 
     def _acquiring(self, lookup: Lookup) -> Flow[None]:
         # A stamp outlives every entry that is filled right after it was acquired.
@@ -330,12 +343,17 @@ class Verbs:
         entries = yield from self._unless_down(simple.read(names), [])
         found = {}
         for position, entry in enumerate(entries):
-            if entry is not None:
-                try:
-                    found[position] = simple.decode(self.serializer, entry)
-                except LoadError as error:
-                    log.warning("Entry %s counts as a miss: %s", names[position], error)
+            value, is_hit = (None, False) if entry is None else self._decoded(names[position], entry)
+            if is_hit:
+                found[position] = value
         return found
+
+    def _decoded(self, name: str, entry: bytes) -> tuple[Any, bool]:
+        try:
+            return simple.decode(self.serializer, entry), True
+        except LoadError as error:
+            log.warning("Entry %s counts as a miss: %s", name, error)
+            return None, False
 
     def setting_many(self, values: Iterable[tuple[Any, Any]], timeout: Any = NOT_GIVEN) -> Flow[None]:
         """Store values; raise DumpError, and store none, if one of them cannot be stored."""
