@@ -1,0 +1,11 @@
+#!/usr/bin/env python
+"""The demo's command line: `tour` shows the cache in the terminal, `serve` the site, `load` only loads the airports."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+    execute_from_command_line(sys.argv)
