@@ -1,0 +1,199 @@
+"""One entry in one file: written aside and renamed, so that a reader sees the old value or the new one, whole.
+
+A file is a header and the payload. The header holds a checksum that also covers the entry's key: what was cut
+off, overwritten, renamed or never was an entry does not verify, and is a miss. When the entry expires is the
+file's modification time, put on it before it gets its name; so there is no moment at which a reader could take
+an old value for a fresh one, and a cleaner need not open what it removes.
+
+What a writer has written aside when it dies is found by its lock: a writer holds one on that file for as long
+as it lives, and gives it back, by dying, at any instruction.
+"""
+
+# Strings and os functions: pathlib takes longer than the calls themselves.
+# ruff: noqa: PTH105, PTH108, PTH118, PTH120
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import sys
+import time
+from contextlib import suppress
+from itertools import count
+from typing import NamedTuple
+
+import xxhash
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["ASIDE", "ENTRY", "NEVER", "Entry", "is_abandoned", "read", "touch", "write"]
+
+ENTRY, ASIDE = ".entry", ".aside"
+"""What the names of files end with; a file of any other name is not ours."""
+
+NEVER = 2**33 * 10**9
+"""When entries without a timeout expire: in the year 2242, or at the last day that the file system knows."""
+
+_MAGIC = b"cof1"
+_HEADER = struct.Struct("<4sB3xQ")
+
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+_numbers = count()
+_nonce: tuple[int, str] = (0, "")
+
+
+class Entry(NamedTuple):
+    """What a file holds: the payload, of one of two kinds, until a time in nanoseconds since 1970."""
+
+    payload: bytes
+    is_raw: bool
+    """Whether the payload is the value itself, and not a serialized one."""
+    expires: int
+
+
+def read(path: str, key: bytes) -> Entry | None:
+    """Return the entry in a file, None if it has expired; raise ``OSError`` or ``ValueError`` if it is none."""
+    file = os.open(path, _READ)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
+            raise ValueError("not a file of this user")
+        if status.st_mtime_ns <= time.time_ns():
+            return None
+        header = os.read(file, _HEADER.size)
+        payload = _read_rest(file, status.st_size - len(header))
+    finally:
+        os.close(file)
+    return Entry(payload, _verify(header, payload, key), status.st_mtime_ns)
+
+
+def _read_rest(file: int, size: int) -> bytes:
+    # Nearly always one read: only a network or more than 2 GB make it several.
+    payload = os.read(file, max(size, 0))
+    while len(payload) < size and (more := os.read(file, size - len(payload))):
+        payload += more
+    return payload
+
+
+def _verify(header: bytes, payload: bytes, key: bytes) -> bool:
+    if len(header) != _HEADER.size:
+        raise ValueError("cut off")
+    magic, is_raw, checksum = _HEADER.unpack(header)
+    if magic != _MAGIC or is_raw > 1 or checksum != _checksum(payload, bool(is_raw), key):
+        raise ValueError("does not verify")
+    return bool(is_raw)
+
+
+def _checksum(payload: bytes, is_raw: bool, key: bytes) -> int:
+    seed = int.from_bytes(key[:8], "little") ^ is_raw
+    return xxhash.xxh3_64_intdigest(payload, seed)
+
+
+def write(path: str, key: bytes, entry: Entry) -> None:
+    """Put an entry in place of what stands under its name, at once and whole, or raise ``OSError``."""
+    header = _HEADER.pack(_MAGIC, entry.is_raw, _checksum(entry.payload, entry.is_raw, key))
+    aside = os.path.join(os.path.dirname(path), _unique() + ASIDE)
+    file = os.open(aside, _CREATE, 0o600)
+    try:
+        try:
+            _claim(file)
+            if os.path.lexists(path):
+                _allocate(file, len(header) + len(entry.payload))
+            _write_all(file, header, entry.payload)
+            _set_expiry(file, aside, entry.expires)
+            if sys.platform != "win32":
+                os.replace(aside, path)
+        finally:
+            os.close(file)
+        if sys.platform == "win32":
+            _replace_on_windows(aside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def _unique() -> str:
+    """Return a name that no other writer uses, in any process on any machine."""
+    global _nonce
+    if _nonce[0] != os.getpid():  # the first call, or the first one after a fork
+        _nonce = (os.getpid(), os.urandom(12).hex())
+    return f"{_nonce[1]}-{next(_numbers)}"
+
+
+def _claim(file: int) -> None:
+    if sys.platform != "win32":  # there, a file that is open cannot be removed anyway
+        with suppress(OSError):  # a file system without locks: cleaning has its age to go by
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _allocate(file: int, size: int) -> None:
+    # ext4 writes a file to disk before it renames it over another one, if its blocks are not allocated yet: this
+    # makes replacing an entry several times faster ("auto_da_alloc" in https://docs.kernel.org/admin-guide/ext4.html).
+    if hasattr(os, "posix_fallocate"):
+        with suppress(OSError):  # the write itself will tell
+            os.posix_fallocate(file, 0, size)
+
+
+def _write_all(file: int, header: bytes, payload: bytes) -> None:
+    if len(payload) < 65536:
+        rest = memoryview(header + payload)
+    else:
+        os.write(file, header)
+        rest = memoryview(payload)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def _set_expiry(file: int, path: str, expires: int) -> None:
+    times = (time.time_ns(), expires)
+    os.utime(file if os.utime in os.supports_fd else path, ns=times)
+
+
+def _replace_on_windows(aside: str, path: str) -> None:
+    # A reader that has the old file open keeps it from being replaced, for as long as a read takes.
+    for pause in (0.001, 0.01, 0.1, 0.5):
+        try:
+            return os.replace(aside, path)
+        except PermissionError:
+            time.sleep(pause)
+    return os.replace(aside, path)
+
+
+def touch(path: str, expires: int) -> bool:
+    """Let a fresh entry expire at another time; return whether there was one."""
+    try:
+        file = os.open(path, _READ)
+    except OSError:
+        return False
+    try:
+        # The file that was looked at, even if another has its name by now.
+        is_fresh = os.fstat(file).st_mtime_ns > time.time_ns()
+        if is_fresh:
+            _set_expiry(file, path, expires)
+        return is_fresh
+    finally:
+        os.close(file)
+
+
+def is_abandoned(path: str, age: float) -> bool:
+    """Return whether nobody is writing this file any more: nobody holds its lock, or locks tell nothing."""
+    if sys.platform == "win32":
+        return True  # while it is being written, removing it fails
+    try:
+        file = os.open(path, _READ)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return age > 3600
+    finally:
+        os.close(file)
+    return True
