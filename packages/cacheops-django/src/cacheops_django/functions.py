@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model, QuerySet
 
-from cacheops_core.cache import Lookup
+from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies
 from cacheops_core.decorators import CachedFunction, Decorator, Policy
 from cacheops_core.errors import CacheMiss, ConfigurationError
@@ -19,9 +19,10 @@ from cacheops_core.simple import forget
 from . import caches, conf, rows, tables
 from .dependencies import dependencies
 from .fingerprints import fingerprint
+from .reads import Noting
 from .reasons import Uncacheable, record
 from .signals import cache_read
-from .transactions import is_open, may_fill, work_of
+from .transactions import is_current, may_fill, work_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,30 +59,19 @@ class Results:
         names = [table for table, _ in found.tables]
         if any(work_of(connection).touches(names) for connection in used):
             return self._refused("the open transaction has written to what it depends on", compute)
-        has_computed = False
-
-        def noting() -> Any:
-            nonlocal has_computed
-            has_computed = True
-            return compute()
-
-        if found.tables and any(
-            is_open(connection) or work_of(connection).open_cursors for connection in used
-        ):
-            value = self._in_transaction(key, found, noting, used)
+        ask, cache = Noting(compute), caches.of(names, DEFAULT_DB_ALIAS, func)
+        if found.tables and not all(map(is_current, used)):
+            value = self._in_transaction(cache, key, found, ask, used)
         else:
-            value = caches.current().get_or_compute(
-                key, found, noting, self.timeout(), lock=self.lock, stale=self.stale
-            )
+            value = cache.get_or_compute(key, found, ask, self.timeout(), lock=self.lock, stale=self.stale)
         if cache_read.receivers:
-            cache_read.send_robust(sender=None, func=func, hit=not has_computed)
+            cache_read.send_robust(sender=None, func=func, hit=not ask.was_called)
         return value
 
     def _in_transaction(
-        self, key: bytes, found: Dependencies, compute: Callable[[], Any], used: list[Any]
+        self, cache: Cache, key: bytes, found: Dependencies, compute: Callable[[], Any], used: list[Any]
     ) -> Any:
         """Answer without waiting for anybody, who might wait for the locks of our transaction."""
-        cache = caches.current()
         lookup = cache.fetch(key, found, self.timeout())
         if lookup.is_hit:
             return lookup.value
@@ -123,7 +113,7 @@ class Results:
 
     def get(self, key: bytes, default: Any = NOT_GIVEN) -> Any:
         """Return what is stored for a call; without a default, raise CacheMiss if there is nothing."""
-        lookup = self._look(key)
+        _, lookup = self._look(key)
         if lookup.is_hit:
             return lookup.value
         if default is NOT_GIVEN:
@@ -132,15 +122,19 @@ class Results:
 
     def set(self, key: bytes, value: Any, timeout: Any = NOT_GIVEN) -> None:
         """Store a value for a call."""
-        caches.current().fill(self._look(key, self.timeout() if timeout is NOT_GIVEN else timeout), value)
+        cache, lookup = self._look(key, self.timeout() if timeout is NOT_GIVEN else timeout)
+        cache.fill(lookup, value)
 
     def delete(self, key: bytes) -> None:
         """Drop what is stored for a call."""
-        caches.current().driver.run(forget(self._look(key).key))
+        cache, lookup = self._look(key)
+        cache.driver.run(forget(lookup.key))
 
-    def _look(self, key: bytes, timeout: Any = NOT_GIVEN) -> Lookup:
+    def _look(self, key: bytes, timeout: Any = NOT_GIVEN) -> tuple[Cache, Lookup]:
         timeout = self.timeout() if timeout is NOT_GIVEN else timeout
-        return caches.current().fetch(key, self._dependencies(), timeout)
+        found = self._dependencies()
+        cache = caches.of((table for table, _ in found.tables), DEFAULT_DB_ALIAS)
+        return cache, cache.fetch(key, found, timeout)
 
 
 class ProjectFunction(CachedFunction[P, R]):

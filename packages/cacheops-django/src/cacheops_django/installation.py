@@ -40,9 +40,12 @@ def patches() -> Iterator[Patch]:
     # Asking for it
     yield add(QuerySet, "cache", querysets.cache)
     yield add(QuerySet, "nocache", querysets.nocache)
+    yield add(QuerySet, "inplace", querysets.inplace)
+    yield add(QuerySet, "cloning", querysets.cloning)
     yield add(QuerySet, "invalidated_update", querysets.invalidated_update)
     yield add(BaseManager, "cache", querysets.manager_cache)
     yield add(BaseManager, "nocache", querysets.manager_nocache)
+    yield add(BaseManager, "inplace", querysets.manager_inplace)
     yield add(BaseManager, "invalidated_update", querysets.manager_invalidated_update)
     # Writing
     yield around(compiler.SQLInsertCompiler, "execute_sql", writes.insert)

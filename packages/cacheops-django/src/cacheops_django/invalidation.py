@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
 from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
-from . import caches, reads, rows, tables, transactions
+from cacheops_core.units import Change
+
+from . import caches, reads, rows, scopes, tables, transactions
 from .announcements import ObjectRow
 from .signals import cache_invalidated
+
+
+@contextmanager
+def postpone_invalidation() -> Iterator[None]:
+    """As a context manager or a decorator, collect invalidations and send them at its end, exceptions included.
+
+    For batch jobs of many transactions. Until then, others are served what was true before.
+    """
+    collected: list[tuple[BaseDatabaseWrapper, list[Change]]] = []
+    try:
+        with scopes.postponing(collected):
+            yield
+    finally:
+        merged: dict[str, list[Change]] = {}
+        for connection, changes in collected:
+            merged.setdefault(connection.alias, []).extend(changes)
+        for alias, changes in merged.items():
+            transactions.invalidate(connections[alias], changes)
 
 
 def invalidate_obj(obj: Model, using: str | None = None) -> None:
@@ -37,7 +59,7 @@ def invalidate_model(model: type[Model], using: str | None = None) -> None:
 
 
 def invalidate_all() -> None:
-    """Drop everything in the cache; of what else its server holds, nothing."""
+    """Drop everything in the cache, below the prefix that is current; of what else its server holds, nothing."""
     caches.current().invalidate_all()
     reads.forget_plans()
     if cache_invalidated.receivers:

@@ -31,23 +31,25 @@ def cache(
     self: Rows,
     ops: str | Collection[str] | None = None,
     timeout: Any = NOT_GIVEN,
+    lock: bool | None = None,
     write_only: bool = False,
 ) -> Rows:
     """Return a copy of the queryset whose operations are cached: all of them, or those in ``ops``.
 
-    ``timeout`` is in seconds, the profile's if it is left out or None; ``write_only`` stores what the database
-    says without asking the cache first.
+    ``timeout`` is in seconds, the profile's if it is left out or None. With ``lock`` one caller asks the database
+    while the others wait. ``write_only`` stores what the database says without asking the cache first.
     """
     model = self.model._meta
     if conf.current().profile_for(self.model) is None:
         raise ConfigurationError(
             f'cache() needs a profile of {model.label} in CACHEOPS: add "{model.label_lower}": {{"timeout": ...}}'
         )
-    clone = self._chain()
+    clone = _copy(self)
     clone._cacheops = replace(
         wish_of(self),
         ops=parse_ops("all" if ops is None else ops),
         timeout=NOT_GIVEN if timeout is NOT_GIVEN or timeout is None else parse_timeout(timeout),
+        lock=lock,
         is_write_only=write_only,
     )
     return clone
@@ -55,8 +57,22 @@ def cache(
 
 def nocache(self: Rows) -> Rows:
     """Return a copy of the queryset that goes past the cache."""
-    clone = self._chain()
+    clone = _copy(self)
     clone._cacheops = replace(wish_of(self), ops=frozenset())
+    return clone
+
+
+def inplace(self: Rows) -> Rows:
+    """Return a copy that further methods change instead of copying it: quicker, and not to be shared."""
+    clone = _copy(self)
+    clone._cacheops = replace(wish_of(self), is_in_place=True)
+    return clone
+
+
+def cloning(self: Rows) -> Rows:
+    """Return a copy that further methods copy again, as Django's querysets do."""
+    clone = _copy(self)
+    clone._cacheops = replace(wish_of(self), is_in_place=False)
     return clone
 
 
@@ -76,6 +92,11 @@ def manager_nocache(self: Manager[Any]) -> Rows:
     return nocache(self.get_queryset())
 
 
+def manager_inplace(self: Manager[Any]) -> Rows:
+    """Return a queryset that its methods change instead of copying it."""
+    return inplace(self.get_queryset())
+
+
 def manager_invalidated_update(self: Manager[Any], **kwargs: Any) -> int:
     """Update, and invalidate what depends on the rows as they were and as they are."""
     return invalidated_update(self.get_queryset(), **kwargs)
@@ -85,10 +106,15 @@ def manager_invalidated_update(self: Manager[Any], **kwargs: Any) -> int:
 
 
 def clone(original: Callable[..., Any], self: Rows) -> Rows:
-    """Hand on what has been asked of the queryset."""
-    copy: Rows = original(self)
-    if (wish := self.__dict__.get("_cacheops")) is not None:
-        copy._cacheops = wish
+    """Hand on what has been asked of the queryset; one that is changed in place is its own copy."""
+    wish = self.__dict__.get("_cacheops")
+    if wish is None:
+        return original(self)
+    if wish.is_in_place:
+        self._result_cache = None
+        return self
+    copy = original(self)
+    copy._cacheops = wish
     return copy
 
 
@@ -104,8 +130,8 @@ def fetch_all(original: Callable[..., Any], self: Rows) -> None:
 def single(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Any:
     """Run a method that fetches one row, which profiles call a ``get``."""
     if self._result_cache is None and is_wanted(self, "get"):
-        self = self._chain()
-        self._cacheops = replace(wish_of(self), is_single=True)
+        self, wish = _copy(self), wish_of(self)
+        self._cacheops = replace(wish, is_single=True)
     return original(self, *args, **kwargs)
 
 
@@ -165,9 +191,21 @@ def aiterator(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: An
     return noted()
 
 
+def _copy(queryset: Rows) -> Rows:
+    """Return a copy even of a queryset that is changed in place."""
+    wish = wish_of(queryset)
+    if not wish.is_in_place:
+        return queryset._chain()
+    queryset._cacheops = replace(wish, is_in_place=False)
+    try:
+        return queryset._chain()
+    finally:
+        queryset._cacheops = wish
+
+
 def _rows(queryset: Rows) -> list[Any]:
     """Return the rows from the database, without the objects that this queryset knows them to belong to."""
-    plain = queryset._chain()
+    plain = _copy(queryset)
     plain._known_related_objects = {}
     return list(plain._iterable_class(plain))
 
@@ -177,6 +215,7 @@ def _known_related(queryset: Rows, rows: list[Any]) -> list[Any]:
     if queryset._iterable_class is not ModelIterable:
         return rows
     _introduce(queryset, rows)
+    _settle_in(queryset.db, rows)
     for field, related in queryset._known_related_objects.items():
         names = [
             field.attname if name == "self" else queryset.model._meta.get_field(name).attname
@@ -195,6 +234,15 @@ def _introduce(queryset: Rows, rows: list[Model]) -> None:
         peers = [weakref.ref(row) for row in rows]
         for row in rows:
             row._state.peers = peers
+
+
+def _settle_in(using: str, rows: list[Model]) -> None:
+    """Let objects know the database that they were asked from, where the answer was another's (a replica's)."""
+    for row in rows:
+        if row._state.db == using:
+            return
+        row._state.db = using
+        _settle_in(using, [o for o in row._state.fields_cache.values() if isinstance(o, Model)])
 
 
 def _aggregating(queryset: Rows, named: dict[str, Any]) -> Any:

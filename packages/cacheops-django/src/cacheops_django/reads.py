@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model, QuerySet
 from django.db.models.query import (
     FlatValuesListIterable,
@@ -18,16 +18,14 @@ from django.db.models.query import (
 )
 from django.db.models.sql import Query
 
-from cacheops_core.cache import Lookup
 from cacheops_core.conditions import Dependencies
-from cacheops_core.flows import Command
 
 from . import caches, conf, scopes, tables
 from .dependencies import dependencies
 from .fingerprints import Unfingerprintable, fingerprint
 from .reasons import Uncacheable, record
 from .signals import cache_read
-from .transactions import may_fill, work_of
+from .transactions import is_current, may_fill, work_of
 
 ITERABLES = frozenset(
     {FlatValuesListIterable, ModelIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable}
@@ -48,6 +46,10 @@ class Wish:
     timeout: Any = NOT_GIVEN
     is_write_only: bool = False
     """Whether to store what the database says, but not to ask the cache."""
+    lock: bool | None = None
+    """Whether one caller asks the database while the others wait; None leaves it to the profile."""
+    is_in_place: bool = False
+    """Whether the queryset's methods change it, and return it, instead of a copy."""
     is_single: bool = False
     """Whether the fetch of the queryset's rows is a ``get`` in the words of profiles."""
 
@@ -94,19 +96,46 @@ def answer(
     except (Uncacheable, Unfingerprintable) as refusal:
         record(model, op, refusal.reason)
         return compute(queryset.using(using))
-    wish = wish_of(queryset)
-    lookup = caches.current().fetch(key, found, _timeout(model, wish))
-    is_hit = lookup.is_hit and not wish.is_write_only
+    # A router may name another replica each time it is asked: this is the one that we may store from.
+    ask = Noting(lambda: compute(queryset.using(using)))
+    value = _ask(queryset, using, key, found, ask, op)
     if cache_read.receivers:
-        cache_read.send_robust(sender=model, func=None, hit=is_hit)
-    if is_hit:
+        cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
+    return value
+
+
+class Noting:
+    """A function without arguments that knows whether it has been called."""
+
+    def __init__(self, func: Callable[[], Any]) -> None:
+        self._func = func
+        self.was_called = False
+
+    def __call__(self) -> Any:
+        self.was_called = True
+        return self._func()
+
+
+def _ask(
+    queryset: QuerySet[Any], using: str, key: bytes, found: Dependencies, compute: Noting, op: str
+) -> Any:
+    model, wish, connection = queryset.model, wish_of(queryset), connections[using]
+    profile = conf.current().profile_for(model)
+    timeout = wish.timeout if wish.timeout is not NOT_GIVEN or profile is None else profile.timeout
+    cache = caches.of((table for table, _ in found.tables), using)
+    lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
+    stale = profile.stale if profile is not None else 0.0
+    if (lock or stale) and not wish.is_write_only and is_current(connection):
+        return cache.get_or_compute(key, found, compute, timeout, lock=lock, stale=stale)
+    # Whoever holds locks of the database's waits for nobody, who might wait for these.
+    lookup = cache.fetch(key, found, timeout)
+    if lookup.is_hit and not wish.is_write_only:
         return lookup.value
-    if not _may_fill(lookup, using):
+    if lookup.head is not None and not may_fill(connection, lookup):
         record(model, op, "the database may show this connection older rows than the stamps stand for")
         lookup.head = None
-    # A router may name another replica each time it is asked: this is the one that we may store from.
-    value = compute(queryset.using(using))
-    caches.current().fill(lookup, value)
+    value = compute()
+    cache.fill(lookup, value)
     return value
 
 
@@ -120,7 +149,9 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, asked: Hashable) ->
         kind = queryset._iterable_class
         raise Uncacheable(f"{kind.__module__}.{kind.__qualname__} makes results in a way of its own")
     mode = type(getattr(queryset, "_fetch_mode", None)).__name__
-    key = fingerprint(query, using, asked, queryset.model, queryset._iterable_class, (mode,))
+    key = fingerprint(
+        query, _origin(queryset.model, using), asked, queryset.model, queryset._iterable_class, (mode,)
+    )
     # Equal keys mean equal SQL, and so equal dependencies: a query is walked once per process.
     found = _plans.get(key)
     if found is None:
@@ -130,6 +161,12 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, asked: Hashable) ->
     if isinstance(found, str):
         raise Uncacheable(found)
     return key, found
+
+
+def _origin(model: type[Model], using: str) -> str:
+    """Return the database whose answers are as good as this one's: its primary, or any if the profile says so."""
+    profile = conf.current().profile_for(model)
+    return DEFAULT_DB_ALIAS if profile and profile.db_agnostic else conf.current().primary_of(using)
 
 
 def _depend(query: Query, using: str) -> Dependencies | str:
@@ -147,28 +184,6 @@ def _refuse_open_write(found: Dependencies, using: str) -> None:
             raise Uncacheable(f"it reads {table}, which the settings map to None: its writes are not tracked")
     if work_of(connections[using]).touches(names):
         raise Uncacheable("the open transaction has written to what it reads")
-
-
-def _may_fill(lookup: Lookup, using: str) -> bool:
-    if lookup.head is None:
-        return True
-    return may_fill(connections[using], lookup) and not _is_behind(lookup, using)
-
-
-def _is_behind(lookup: Lookup, using: str) -> bool:
-    """Tell whether a replica may not have seen yet what was written before the stamps were born."""
-    settings = conf.current()
-    if settings.primary_of(using) == using:
-        return False
-    seconds, micros = caches.current().driver.execute(Command("TIME", ()))
-    return int(seconds) * 1_000_000 + int(micros) - lookup.newest < settings.replica_lag * 1_000_000
-
-
-def _timeout(model: type[Model], wish: Wish) -> float | None:
-    if wish.timeout is not NOT_GIVEN:
-        return wish.timeout  # type: ignore[no-any-return]  # checked by cache()
-    profile = conf.current().profile_for(model)
-    return None if profile is None else profile.timeout
 
 
 def forget_plans() -> None:

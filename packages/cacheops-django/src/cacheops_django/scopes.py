@@ -55,6 +55,24 @@ def is_muted() -> bool:
     return _muted.get() > 0
 
 
+_postponed: ContextVar[list[Any] | None] = ContextVar("cacheops_postponed", default=None)
+
+
+@contextmanager
+def postponing(collected: list[Any]) -> Iterator[None]:
+    """Collect what is to be invalidated in here, and leave it to the caller to do so."""
+    token = _postponed.set(collected)
+    try:
+        yield
+    finally:
+        _postponed.reset(token)
+
+
+def postponed() -> list[Any] | None:
+    """Return where invalidations are collected, if they are."""
+    return _postponed.get()
+
+
 @contextmanager
 def deciding() -> Iterator[None]:
     """Mark what Django reads to decide on a write, and what it writes then.

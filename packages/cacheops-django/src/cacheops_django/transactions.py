@@ -20,10 +20,11 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from cacheops_core import units
-from cacheops_core.cache import Lookup
+from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Row
+from cacheops_core.flows import Command
 
-from . import caches, scopes, tables
+from . import caches, conf, scopes, tables
 from .announcements import announce
 
 log = logging.getLogger("cacheops")
@@ -119,13 +120,23 @@ def settle(connection: Connection) -> None:
             work.written.changes.clear()
         else:
             _forget(connection)
-        _invalidate(changes)
+        invalidate(connection, changes)
 
 
-def _invalidate(changes: list[units.Change]) -> None:
-    if changes:
-        caches.current().release(units.Unit(changes=changes))
+def invalidate(connection: Connection, changes: list[units.Change]) -> None:
+    """Drop what depends on changes that have been committed, now or when `postpone_invalidation` ends."""
+    collected = scopes.postponed()
+    if collected is not None:
+        collected.append((connection, changes))
+    elif changes:
+        parts = caches.by_changes(changes, connection.alias)
+        _release((cache, units.Unit(changes=part)) for cache, part in parts)
         announce(changes)
+
+
+def _release(fenced: Iterable[tuple[Cache, units.Unit]]) -> None:
+    for cache, unit in fenced:
+        cache.release(unit)
 
 
 # Around Django's own
@@ -135,15 +146,18 @@ def commit(original: Callable[..., Any], connection: Connection, *args: Any, **k
     """Fence, commit, release. A cache that cannot be fenced fails the transaction before anything is done."""
     work = work_of(connection)
     changes = work.pending()
-    if not changes or connection.in_atomic_block:
+    if not changes or connection.in_atomic_block or scopes.postponed() is not None:
         result = original(connection, *args, **kwargs)
         if not connection.in_atomic_block:
             _forget(connection)
+            invalidate(connection, changes)
         return result
-    cache = caches.current()
-    unit = units.Unit(changes=changes)
+    fenced = [
+        (cache, units.Unit(changes=part)) for cache, part in caches.by_changes(changes, connection.alias)
+    ]
     try:
-        cache.fence(unit)
+        for cache, unit in fenced:
+            cache.fence(unit)
     except BaseException:
         connection.rollback()
         raise
@@ -156,10 +170,10 @@ def commit(original: Callable[..., Any], connection: Connection, *args: Any, **k
             # The fences stand until they expire, so that nobody stores the rows of before.
             log.warning("COMMIT has failed and may yet have happened: its fences stand until they expire")
         else:
-            cache.release(unit)
+            _release(fenced)
         raise
     _forget(connection)
-    cache.release(unit)
+    _release(fenced)
     announce(changes)
     return result
 
@@ -181,7 +195,7 @@ def rollback(original: Callable[..., Any], connection: Connection) -> Any:
     published = work.unit.changes[: work.published]
     result = original(connection)
     _forget(connection)
-    _invalidate(published)
+    invalidate(connection, published)
     return result
 
 
@@ -203,7 +217,7 @@ def savepoint_rollback(original: Callable[..., Any], connection: Connection, sid
     kept = len(work.unit.changes)
     if work.published > kept:
         published, work.published = work.published - kept, kept
-        _invalidate(forgotten[:published])
+        invalidate(connection, forgotten[:published])
     return result
 
 
@@ -239,7 +253,7 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
         connection.__dict__["_cacheops_isolation"] = True
     if connection.in_atomic_block or is_open(connection):
         if work.snapshot is None:
-            work.snapshot = caches.current().latest_birth
+            work.snapshot = caches.latest_birth()
         if not work.is_expected and not READS.match(text):
             note(work, EVERY_TABLE, None, is_tracked=False)
     return execute(sql, params, many, context)
@@ -254,6 +268,12 @@ def _forget(connection: Connection) -> None:
 # Reading
 
 
+def is_current(connection: Connection) -> bool:
+    """Tell whether each statement on the connection sees all that has been committed before it."""
+    is_replica = conf.current().primary_of(connection.alias) != connection.alias
+    return not is_open(connection) and not work_of(connection).open_cursors and not is_replica
+
+
 def may_fill(connection: Connection, lookup: Lookup) -> bool:
     """Tell whether what this connection reads is as new as the stamps, which were acquired before.
 
@@ -263,7 +283,7 @@ def may_fill(connection: Connection, lookup: Lookup) -> bool:
     born before its snapshot.
     """
     work = work_of(connection)
-    if connection.vendor == "sqlite" and work.open_cursors:
+    if (connection.vendor == "sqlite" and work.open_cursors) or _is_behind(connection, lookup):
         # An iterator that is not at its end keeps SQLite's snapshot even outside of transactions.
         return False
     if not is_open(connection) or work.snapshot is None or lookup.newest <= work.snapshot:
@@ -281,6 +301,15 @@ def open_cursor(connection: Connection) -> Iterator[None]:
         yield
     finally:
         work_of(connection).open_cursors -= 1
+
+
+def _is_behind(connection: Connection, lookup: Lookup) -> bool:
+    """Tell whether a replica may not have seen yet what was written before the stamps were born."""
+    settings = conf.current()
+    if settings.primary_of(connection.alias) == connection.alias:
+        return False
+    seconds, micros = caches.current().driver.execute(Command("TIME", ()))
+    return int(seconds) * 1_000_000 + int(micros) - lookup.newest < settings.replica_lag * 1_000_000
 
 
 def _is_repeatable(connection: Connection) -> bool:

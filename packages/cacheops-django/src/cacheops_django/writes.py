@@ -65,7 +65,7 @@ class Target:
         """
         if cache_invalidated.receivers:
             return [field for field, _ in self.narrowing.values()]
-        schemes = caches.current().registries.get(self.table)
+        schemes = caches.of((self.table,), self.using).registries.get(self.table)
         if schemes is None:
             return [field for field, _ in self.narrowing.values()]
         used = {name for scheme in schemes for name in scheme}
