@@ -15,10 +15,11 @@ from django.db.models import Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
+from django.db.models.signals import post_save
 from django.db.models.sql import compiler
 from django.db.transaction import Atomic
 
-from . import invalidation, managers, querysets, reads, transactions, writes
+from . import invalidation, managers, querysets, reads, receivers, transactions, writes
 from .patching import Patch, add, apply_all, around, undo_all
 
 _applied: list[Patch] = []
@@ -88,6 +89,7 @@ def install() -> None:
         return
     _applied.extend(apply_all(patches()))
     connection_created.connect(transactions.connected, dispatch_uid="cacheops.connected")
+    post_save.connect(receivers.store_on_save, dispatch_uid="cacheops.store_on_save")
     setting_changed.connect(_forget, dispatch_uid="cacheops.forget")
     managers.forget_classes()
     for connection in connections.all(initialized_only=True):
@@ -98,6 +100,7 @@ def uninstall() -> None:
     """Restore Django's classes exactly, and stop listening."""
     undo_all(_applied)
     connection_created.disconnect(dispatch_uid="cacheops.connected")
+    post_save.disconnect(dispatch_uid="cacheops.store_on_save")
     setting_changed.disconnect(dispatch_uid="cacheops.forget")
     managers.forget_classes()
     for connection in connections.all(initialized_only=True):

@@ -122,7 +122,8 @@ def _ask(
     model, wish, connection = queryset.model, wish_of(queryset), connections[using]
     profile = conf.current().profile_for(model)
     timeout = wish.timeout if wish.timeout is not NOT_GIVEN or profile is None else profile.timeout
-    cache = caches.of((table for table, _ in found.tables), using)
+    # Whoever writes does so on the primary, and asks for the prefix there.
+    cache = caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
     lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
     stale = profile.stale if profile is not None else 0.0
     if (lock or stale) and not wish.is_write_only and is_current(connection):
