@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import django
 import pytest
+
 from cacheops_core.testing import Server, start_server
 
 
@@ -35,7 +35,7 @@ def django_db_modify_db_settings(cache_server: Server) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache(request: pytest.FixtureRequest) -> Iterator[Any]:
+def _empty_cache(request: pytest.FixtureRequest) -> None:
     """Let each test with a database begin with an empty cache, and with no reason counted."""
     if {"db", "transactional_db"} & set(request.fixturenames):
         from cacheops_django import caches, reasons
@@ -45,4 +45,3 @@ def _empty_cache(request: pytest.FixtureRequest) -> Iterator[Any]:
             client.flushall()
         caches.current().registries.clear()
         reasons.bypasses.clear()
-    yield

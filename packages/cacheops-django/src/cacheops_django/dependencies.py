@@ -51,6 +51,9 @@ TRUSTED = (
 MOST_BRANCHES = 64
 """Branches of a disjunction above which a part of a condition counts as "any row"."""
 
+_COLUMNS = re.compile(r"\bEXTRACT\(\s*\w+\s+FROM\b", re.IGNORECASE)
+"""How SQL asks for a part of a column, with a word that otherwise stands before a table."""
+
 Branch = dict[str, frozenset[tuple[str, Token]]]
 """What each alias must meet in one branch of a disjunction."""
 
@@ -121,15 +124,11 @@ def _tables_in(sql: str, connection: Any) -> dict[str, int]:
     quote = re.escape(connection.ops.quote_name("x")[0])
     name = rf"{quote}[^{quote}]+{quote}"
     found: dict[str, int] = {}
-    for match in re.finditer(rf"\b(?:FROM|JOIN)\s*\(*\s*({name}(?:\.{name})?)", sql):
+    # EXTRACT(YEAR FROM "post"."date") names a column, where "schema"."table" would be a table.
+    for match in re.finditer(rf"\b(?:FROM|JOIN)\s*\(*\s*({name}(?:\.{name})?)", _COLUMNS.sub(" ", sql)):
         table = match[1][1:-1]
         found[table] = found.get(table, 0) + 1
-    # EXTRACT(YEAR FROM "post"."date") names a column; "schema"."table" is a table of that name.
-    return {
-        t: count
-        for t, count in found.items()
-        if re.split(rf"{quote}\.{quote}", t)[0] not in found.keys() - {t}
-    }
+    return found
 
 
 # Which expressions
@@ -138,9 +137,14 @@ def _tables_in(sql: str, connection: Any) -> dict[str, int]:
 def _of_query(query: Query) -> Iterator[Any]:
     """Yield every expression of a query, those of its subqueries included."""
     # Prefetching selects by extra() the column that tells whose rows they are.
-    if query.extra_tables or any(not name.startswith("_prefetch_related_val_") for name in query.extra):
+    if (
+        query.extra_tables
+        or query.extra_order_by
+        or any(not name.startswith("_prefetch_related_val_") for name in query.extra)
+    ):
         raise Uncacheable("extra(): SQL written by hand")
-    if "?" in query.order_by or (query.default_ordering and "?" in (query.get_meta().ordering or ())):
+    ordering = _ordering(query)
+    if "?" in ordering:
         raise Uncacheable('order_by("?"): its value only the database knows')
     for part in query.combined_queries:
         yield from _of_query(part)
@@ -150,8 +154,15 @@ def _of_query(query: Query) -> Iterator[Any]:
             yield from _within(filtered.condition)
             yield from _within(getattr(filtered, "resolved_condition", None))
     grouping = query.group_by if isinstance(query.group_by, tuple) else ()
-    for expression in (*query.annotations.values(), *query.select, *query.order_by, *grouping):
+    for expression in (*query.annotations.values(), *query.select, *ordering, *grouping):
         yield from _within(expression)
+
+
+def _ordering(query: Query) -> tuple[Any, ...]:
+    """Return what a query is ordered by: names and expressions, those of its model if it has none of its own."""
+    if query.order_by or not query.default_ordering or query.model is None:
+        return tuple(query.order_by)
+    return tuple(query.get_meta().ordering or ())
 
 
 def _within(expression: Any) -> Iterator[Any]:

@@ -169,7 +169,7 @@ def _canonical(field: AnyField, vendor: str, skipped: frozenset[str]) -> Canonic
 
 def _target(field: AnyField) -> AnyField:
     """Return the field that decides on a column's type: the end of a chain of foreign keys."""
-    while isinstance(field, models.ForeignKey):
+    while isinstance(field, models.ForeignKey) and _converts_like(field, models.ForeignKey):
         field = field.target_field
     return field
 
@@ -177,9 +177,13 @@ def _target(field: AnyField) -> AnyField:
 def _reader(field: AnyField) -> Reader | None:
     for base in type(field).__mro__:
         if base in READERS:
-            same = all(getattr(type(field), name, None) is getattr(base, name, None) for name in CONVERSIONS)
-            return READERS[base] if same else None
+            return READERS[base] if _converts_like(field, base) else None
     return None
+
+
+def _converts_like(field: AnyField, base: type[AnyField]) -> bool:
+    """Tell whether a field's values mean what those of a base class of it mean."""
+    return all(getattr(type(field), name, None) is getattr(base, name, None) for name in CONVERSIONS)
 
 
 def tokens(

@@ -1,0 +1,57 @@
+"""Asking a question twice, and what the answers have to do with each other."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Model, QuerySet
+from django.test.utils import CaptureQueriesContext
+
+from cacheops_django import scopes
+
+Ask = Callable[[], Any]
+
+
+def deep(value: Any) -> Any:
+    """Return all that can be told about an answer, as plain values that can be compared."""
+    if isinstance(value, Model):
+        state = {name: deep(found) for name, found in vars(value).items() if name != "_state"}
+        return type(value), state, value._state.db, value._state.adding, deep(value._state.fields_cache)
+    if isinstance(value, QuerySet):
+        return [deep(item) for item in value]
+    if isinstance(value, dict):
+        return {name: deep(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value).__name__, [deep(item) for item in value]
+    if isinstance(value, memoryview):
+        return bytes(value)
+    return type(value), value
+
+
+def uncached(ask: Ask) -> Any:
+    """Return what the database answers."""
+    with scopes.deciding():
+        return deep(ask())
+
+
+def queries(ask: Ask, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Return how often the database is asked."""
+    with CaptureQueriesContext(connections[using]) as captured:
+        deep(ask())
+    return len(captured)
+
+
+def is_cached(ask: Ask) -> bool:
+    """Tell whether the answer comes from the cache alone; if not, it does the next time."""
+    return queries(ask) == 0
+
+
+def keep(ask: Ask) -> None:
+    """Have an answer cached, and make sure that it is."""
+    deep(ask())
+    assert is_cached(ask), "what has just been asked is not cached"
+
+
+def is_right(ask: Ask) -> bool:
+    """Tell whether the answer, wherever it comes from, is the database's."""
+    return deep(ask()) == uncached(ask)
