@@ -221,6 +221,15 @@ def local_function(factor: int) -> Func:
     return Local("views", output_field=IntegerField())
 
 
+def with_output_field(expression: Any, field: Any) -> Any:
+    expression.output_field = field
+    return expression
+
+
+def column_of_views(output_field: Any) -> Any:
+    return Post._meta.get_field("views").get_col("testapp_post", output_field)
+
+
 PAIRS: dict[str, tuple[Make, Make]] = {
     "value": (lambda: Post.objects.filter(pk=1), lambda: Post.objects.filter(pk=2)),
     "column": (lambda: Post.objects.filter(pk=1), lambda: Post.objects.filter(views=1)),
@@ -229,6 +238,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "connector": (
         lambda: Post.objects.filter(Q(pk=1) | Q(views=1)),
         lambda: Post.objects.filter(Q(pk=1) & Q(views=1)),
+    ),
+    "negated alternative": (
+        lambda: Post.objects.filter(Q(pk=1) | Q(views=1)),
+        lambda: Post.objects.filter(~(Q(pk=1) | Q(views=1))),
     ),
     "order of conditions": (
         lambda: Post.objects.filter(pk=1).filter(views=1),
@@ -263,6 +276,14 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "output field": (
         lambda: Post.objects.annotate(x=Value(1, output_field=IntegerField())),
         lambda: Post.objects.annotate(x=Value(1, output_field=BooleanField())),
+    ),
+    "output field given afterwards": (
+        lambda: Post.objects.annotate(x=with_output_field(Sum("views"), IntegerField())),
+        lambda: Post.objects.annotate(x=with_output_field(Sum("views"), CharField())),
+    ),
+    "output field of a column": (
+        lambda: Post.objects.annotate(x=column_of_views(CharField())),
+        lambda: Post.objects.annotate(x=column_of_views(BooleanField())),
     ),
     "argument of the output field": (
         lambda: Post.objects.annotate(x=Sum("views", output_field=DecimalField(decimal_places=1))),
@@ -393,13 +414,34 @@ def test_what_the_caller_adds_is_in_the_key() -> None:
     assert len(keys) == 4
 
 
-def test_the_current_zone_is_in_the_key_where_sql_has_it() -> None:
-    by_year, plain = Post.objects.filter(created__year=2024), Post.objects.filter(views=1)
-    in_one = key(by_year), key(plain)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Post.objects.filter(created__year=2024),
+        lambda: Post.objects.filter(created__date=NOON.date()),
+        lambda: Post.objects.filter(created__hour__gt=3),
+        lambda: Post.objects.annotate(x=TruncDay("created")),
+    ],
+    ids=["year", "date", "hour", "truncated"],
+)
+def test_the_current_zone_is_in_the_key_where_sql_has_it(make: Make) -> None:
+    here = key(make())
     with timezone.override("Asia/Tokyo"):
-        in_other = key(by_year), key(plain)
-    assert in_one[0] != in_other[0]
-    assert in_one[1] == in_other[1]
+        assert key(make()) != here
+
+
+def test_the_current_zone_is_not_in_other_keys() -> None:
+    here = key(Post.objects.filter(created=NOON))
+    with timezone.override("Asia/Tokyo"):
+        assert key(Post.objects.filter(created=NOON)) == here
+
+
+def test_the_order_of_a_set_is_not_in_the_key() -> None:
+    # Zero and eight fall on one place of a small set: whichever came first is first.
+    one, other = {0, 8}, {8, 0}
+    assert list(one) != list(other)
+    ops = [("aggregate", Sum("views", filter=Q(views__in=values))) for values in (one, other)]
+    assert key(Post.objects.all(), ops[0]) == key(Post.objects.all(), ops[1])
 
 
 def test_the_settings_of_time_are_in_the_key() -> None:
@@ -481,6 +523,6 @@ def test_a_changed_copy_of_a_model_s_field_is_not_taken_for_it() -> None:
 
     field = copy.copy(Everything._meta.get_field("single"))
     field.factor = 5
-    original = Everything.objects.annotate(x=Sum("single"))
+    original = Everything.objects.annotate(x=Sum("single", output_field=Everything._meta.get_field("single")))
     changed = Everything.objects.annotate(x=Sum("single", output_field=field))
     assert key(original) != key(changed)

@@ -23,7 +23,7 @@ from django.db.models.expressions import (
     WindowFrame,
 )
 from django.db.models.functions.datetime import TimezoneMixin
-from django.db.models.lookups import Lookup, YearLookup
+from django.db.models.lookups import Lookup
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import NothingNode, WhereNode
 from django.utils import timezone
@@ -159,7 +159,6 @@ def _queryset(queryset: QuerySet[Any]) -> tuple[Any, ...]:
 
 def _lookup(cls: type) -> Encoder:
     name = tag(cls)
-    is_local = issubclass(cls, YearLookup)
 
     def encode_lookup(node: Any) -> tuple[Any, ...]:
         attributes = node.__dict__
@@ -173,7 +172,7 @@ def _lookup(cls: type) -> Encoder:
         )
         if attributes["bilateral_transforms"]:
             form = (*form, encode(node.bilateral_transforms))
-        return (*form, timezone.get_current_timezone_name()) if is_local else form
+        return form
 
     return encode_lookup
 
