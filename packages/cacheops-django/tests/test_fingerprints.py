@@ -522,7 +522,7 @@ def test_a_changed_copy_of_a_model_s_field_is_not_taken_for_it() -> None:
     import copy
 
     field = copy.copy(Everything._meta.get_field("single"))
-    field.factor = 5
+    field.undeclared = 5
     original = Everything.objects.annotate(x=Sum("single", output_field=Everything._meta.get_field("single")))
     changed = Everything.objects.annotate(x=Sum("single", output_field=field))
     assert key(original) != key(changed)
