@@ -1,0 +1,78 @@
+"""Fixtures of the tests that run the whole: real databases, a real server, several processes."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from databases import KINDS, Description, why_not
+from processes import Actor, Company, company, create_tables, environment, set_up
+
+from cacheops_core.testing import Server
+from cacheops_core.testing.plugin import redis_client, redis_server
+
+__all__ = ["redis_client", "redis_server"]
+
+NO_SERVER = "redis://127.0.0.1:1/0"
+
+missing = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out which databases are there; those that are not are named at the end, or are an error."""
+    config.addinivalue_line("markers", "one_database: whatever the database, this comes out the same")
+    # The processes that tests start find the project's modules as this one does.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    # This process only tells the others what to do. To name their functions it has to import the models.
+    set_up(environment({"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}, NO_SERVER))
+    found = {kind: reason for kind in KINDS if (reason := why_not(kind))}
+    if found and os.environ.get("CACHEOPS_REQUIRE_DATABASES") == "1":
+        raise pytest.UsageError(f"CACHEOPS_REQUIRE_DATABASES is 1, but {_told(found)}")
+    config.stash[missing] = found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was not tested."""
+    for line in _told(config.stash[missing]).split("; "):
+        if line:
+            terminalreporter.write_line(f"not tested: {line}", yellow=True)
+
+
+def _told(reasons: dict[str, str]) -> str:
+    return "; ".join(f"{kind} ({reason})" for kind, reason in reasons.items())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that uses a database once for each kind that is there."""
+    if "database_kind" in metafunc.fixturenames:
+        kinds = [kind for kind in KINDS if kind not in metafunc.config.stash[missing]]
+        if metafunc.definition.get_closest_marker("one_database"):
+            kinds = kinds[:1]
+        metafunc.parametrize("database_kind", kinds, scope="session")
+
+
+@pytest.fixture(scope="session")
+def database(database_kind: str) -> Iterator[Description]:
+    """A database of each kind, with the project's tables."""
+    with KINDS[database_kind]() as described, company(environment(described, NO_SERVER)) as actors:
+        actors.actor().do(create_tables)
+        yield described
+
+
+@pytest.fixture(scope="session")
+def project(database: Description, redis_server: Server) -> Iterator[Company]:
+    """Processes of one project, with that database and that server."""
+    with company(environment(database, redis_server.url)) as actors:
+        yield actors
+
+
+@pytest.fixture
+def actor(project: Company, redis_client: redis.Redis) -> Iterator[Callable[[], Actor]]:
+    """Gives a test processes of the project, whose cache is empty."""
+    yield project.actor
+    project.rest()

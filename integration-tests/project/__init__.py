@@ -1,0 +1,1 @@
+"""The Django project that the integration tests run in many processes."""

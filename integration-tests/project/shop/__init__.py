@@ -1,0 +1,1 @@
+"""A small shop, whose products move between categories while they are read."""

@@ -1,0 +1,182 @@
+"""What tests tell a process of the project to do. Arguments and results travel between processes."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
+from django.test import override_settings
+
+from cacheops_core.testing import count_round_trips
+from cacheops_django import caches
+from cacheops_django.signals import cache_read
+from project.shop.models import Category, Product, Tag
+
+
+class Answer(NamedTuple):
+    """What a read gave, and whether the cache gave it."""
+
+    value: Any
+    is_hit: bool
+
+
+def products(category: int) -> QuerySet[Product]:
+    return Product.objects.filter(category=category).order_by("pk")
+
+
+def _rows(found: QuerySet[Product]) -> list[tuple[Any, ...]]:
+    return [(product.pk, product.name, product.category_id, product.version) for product in found]
+
+
+READS: dict[str, Callable[[int, int], Any]] = {
+    "get": lambda category, pk: _rows([Product.objects.get(pk=pk)]),  # type: ignore[arg-type]
+    "list": lambda category, pk: _rows(products(category)),
+    "values": lambda category, pk: list(products(category).values_list("name", flat=True)),
+    "joined": lambda category, pk: list(products(category).values_list("name", "category__title")),
+    "count": lambda category, pk: products(category).count(),
+    "exists": lambda category, pk: products(category).filter(pk=pk).exists(),
+    "aggregate": lambda category, pk: products(category).aggregate(newest=Max("version")),
+    "tagged": lambda category, pk: list(Tag.objects.filter(products=pk).values_list("name", flat=True)),
+}
+"""One read for each op that is cached, of a category or of one product of it."""
+
+
+def make_shop(categories: int = 3, size: int = 2) -> tuple[list[int], list[int]]:
+    """Make categories with products in them, and return the keys of both."""
+    made = [Category.objects.create(title=f"category {n}") for n in range(categories)]
+    tag = Tag.objects.create(name="new")
+    rows = [Product.objects.create(name=f"{c.title}, {n}", category=c) for c in made for n in range(size)]
+    for row in rows:
+        row.tags.add(tag)
+    return [category.pk for category in made], [row.pk for row in rows]
+
+
+def read(op: str, category: int, pk: int) -> Answer:
+    """Ask by the cache."""
+    hits = []
+
+    def note(hit: bool, **kwargs: Any) -> None:
+        hits.append(hit)
+
+    cache_read.connect(note)
+    try:
+        return Answer(READS[op](category, pk), all(hits))
+    finally:
+        cache_read.disconnect(note)
+
+
+def read_all(categories: list[int], pk: int, ops: Iterable[str] = tuple(READS)) -> list[Any]:
+    """Ask everything that is cached."""
+    return [READS[op](category, pk) for op in ops for category in categories]
+
+
+def truth(op: str, category: int, pk: int) -> Any:
+    """Ask the database."""
+    with override_settings(CACHEOPS_ENABLED=False):
+        return READS[op](category, pk)
+
+
+def all_truth(categories: list[int], pk: int, ops: Iterable[str] = tuple(READS)) -> list[Any]:
+    """Ask the database everything that is cached."""
+    return [truth(op, category, pk) for op in ops for category in categories]
+
+
+def move(pk: int, category: int) -> None:
+    """Load a product, put it into a category and save it."""
+    product = Product.objects.nocache().get(pk=pk)
+    _save(product, category)
+
+
+def _save(product: Product, category: int) -> None:
+    product.category_id = category
+    product.version += 1
+    product.save()
+
+
+copies: dict[int, Product] = {}
+blocks: list[transaction.Atomic] = []
+
+
+def load(pk: int) -> None:
+    """Load a product, and keep this copy in memory."""
+    copies[pk] = Product.objects.nocache().get(pk=pk)
+
+
+def save_copy(pk: int, category: int) -> None:
+    """Save the copy in memory with another category, whatever has happened to the row since."""
+    _save(copies[pk], category)
+
+
+def begin() -> None:
+    """Begin a transaction that outlives this call."""
+    blocks.append(transaction.atomic())
+    blocks[-1].__enter__()
+
+
+def commit() -> None:
+    """Commit the transaction that was begun."""
+    blocks.pop().__exit__(None, None, None)
+
+
+def someone_waits() -> bool:
+    """Return whether a transaction waits for a lock; True where the database cannot tell."""
+    sql = {
+        "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+        "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+    }.get(connection.vendor)
+    if sql is None:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return bool(cursor.fetchone()[0])
+
+
+def let_fences_live(seconds: float) -> None:
+    """Shorten the time after which a writer counts as dead."""
+    cache = caches.current()
+    cache.options = replace(cache.options, fence_lifetime=seconds)
+
+
+def count_trips(function: Callable[..., Any], *args: Any) -> list[tuple[str, ...]]:
+    """Do something and return the commands that were sent to the cache's server, by round trip."""
+    with count_round_trips(caches.current().driver.client) as trips:
+        function(*args)
+    return trips.sent
+
+
+def save_all_in_one_transaction(pks: list[int]) -> None:
+    with transaction.atomic():
+        for product in list(Product.objects.nocache().filter(pk__in=pks)):
+            product.version += 1
+            product.save()
+
+
+def create_in_bulk(category: int, number: int) -> None:
+    Product.objects.bulk_create(Product(name=f"bulk {n}", category_id=category) for n in range(number))
+
+
+def update_in_bulk(pks: list[int]) -> None:
+    rows = list(Product.objects.nocache().filter(pk__in=pks))
+    for row in rows:
+        row.version += 1
+    Product.objects.bulk_update(rows, ["version"])
+
+
+_logged: list[str] = []
+
+
+class _Listener(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _logged.append(record.getMessage())
+
+
+def take_log() -> list[str]:
+    """Return what the cache has logged since the last call; the first one begins to listen."""
+    logger = logging.getLogger("cacheops")
+    if not any(isinstance(handler, _Listener) for handler in logger.handlers):
+        logger.addHandler(_Listener())
+    taken = _logged[:]
+    _logged.clear()
+    return taken
