@@ -91,10 +91,20 @@ def test_what_is_not_a_file_is_a_miss(cache, path, make):
     assert not cache.touch("none", 1)
 
 
-def test_a_class_that_is_gone_is_a_miss(cache, monkeypatch):
-    cache.set("key", subprocess.PIPE)
+def test_an_entry_of_another_version_is_a_miss(cache, path, monkeypatch):
     monkeypatch.setattr(entries, "_MAGIC", b"cof2")
     assert cache.get("key", None) is None
+
+
+class Gone:
+    """Pickled by name."""
+
+
+def test_an_entry_of_a_class_that_is_gone_is_a_miss_with_one_log_line(cache, monkeypatch, caplog):
+    cache.set("key", Gone())
+    monkeypatch.delitem(globals(), "Gone")
+    assert cache.get("key", None) is None
+    assert len(caplog.records) == 1
 
 
 def test_files_are_readable_by_their_owner_only(cache, path):

@@ -5,7 +5,7 @@ why a directory must belong to this user and be writable by nobody else, and why
 """
 
 # Strings and os functions: pathlib takes longer to import than a script takes for its entries.
-# ruff: noqa: PTH100, PTH103, PTH111, PTH116, PTH118, PTH120
+# ruff: noqa: PTH100, PTH102, PTH111, PTH112, PTH116, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -28,13 +28,25 @@ def prepare(directory: str) -> str:
     """Return the directory as an absolute path, made if it was not there; raise unless it is safe."""
     path = os.path.abspath(os.path.expanduser(directory))
     try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        _make(path)
     except (FileExistsError, NotADirectoryError) as error:
         raise _refusal(path, f"is or lies below a file ({error})", "name a directory") from error
     if hasattr(os, "geteuid"):  # elsewhere, as on Windows, access lists of the user's own folder say it all
         _check_owner(path)
         _check_modes(path)
     return path
+
+
+def _make(path: str) -> None:
+    # Not os.makedirs, which makes the folders in between as the umask says, and that may be for everybody.
+    if not os.path.isdir(path):
+        if path != os.path.dirname(path):
+            _make(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:  # another process was faster, or it is a file
+            if not os.path.isdir(path):
+                raise
 
 
 def _check_owner(path: str) -> None:

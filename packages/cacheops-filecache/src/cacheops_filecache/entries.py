@@ -28,7 +28,7 @@ import xxhash
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["ASIDE", "ENTRY", "NEVER", "Entry", "is_abandoned", "read", "touch", "write"]
+__all__ = ["ASIDE", "ENTRY", "NEVER", "Entry", "NotAnEntry", "is_abandoned", "read", "touch", "write"]
 
 ENTRY, ASIDE = ".entry", ".aside"
 """What the names of files end with; a file of any other name is not ours."""
@@ -46,6 +46,10 @@ _numbers = count()
 _nonce: tuple[int, str] = (0, "")
 
 
+class NotAnEntry(Exception):
+    """What stands under the name is damaged, of another version, or something else."""
+
+
 class Entry(NamedTuple):
     """What a file holds: the payload, of one of two kinds, until a time in nanoseconds since 1970."""
 
@@ -56,12 +60,12 @@ class Entry(NamedTuple):
 
 
 def read(path: str, key: bytes) -> Entry | None:
-    """Return the entry in a file, None if it has expired; raise ``OSError`` or ``ValueError`` if it is none."""
+    """Return the entry in a file, None if it has expired; raise ``OSError`` or ``NotAnEntry``."""
     file = os.open(path, _READ)
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
-            raise ValueError("not a file of this user")
+            raise NotAnEntry("is not a file of this user")
         if status.st_mtime_ns <= time.time_ns():
             return None
         header = os.read(file, _HEADER.size)
@@ -81,10 +85,10 @@ def _read_rest(file: int, size: int) -> bytes:
 
 def _verify(header: bytes, payload: bytes, key: bytes) -> bool:
     if len(header) != _HEADER.size:
-        raise ValueError("cut off")
+        raise NotAnEntry("is cut off")
     magic, is_raw, checksum = _HEADER.unpack(header)
     if magic != _MAGIC or is_raw > 1 or checksum != _checksum(payload, bool(is_raw), key):
-        raise ValueError("does not verify")
+        raise NotAnEntry("does not verify")
     return bool(is_raw)
 
 
@@ -165,11 +169,8 @@ def _replace_on_windows(aside: str, path: str) -> None:
 
 
 def touch(path: str, expires: int) -> bool:
-    """Let a fresh entry expire at another time; return whether there was one."""
-    try:
-        file = os.open(path, _READ)
-    except OSError:
-        return False
+    """Let a fresh entry expire at another time; return whether it was fresh, or raise ``OSError``."""
+    file = os.open(path, _READ)
     try:
         # The file that was looked at, even if another has its name by now.
         is_fresh = os.fstat(file).st_mtime_ns > time.time_ns()

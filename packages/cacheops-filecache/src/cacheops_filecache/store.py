@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from cacheops_core.errors import CacheMiss, ConfigurationError
+from cacheops_core.errors import BackendError, CacheMiss, ConfigurationError
 from cacheops_core.keys import stable_key
 from cacheops_core.serializers import DumpError, LoadError, PickleSerializer, dump, load, resolve
 
 from . import directories
-from .entries import ENTRY, NEVER, Entry, read, touch, write
+from .entries import ENTRY, NEVER, Entry, NotAnEntry, read, touch, write
 from .locks import LOCK, FileLock
 
 if TYPE_CHECKING:
@@ -146,7 +146,10 @@ class FileCache:
 
     def touch(self, key: Any, timeout: float | timedelta | None = NOT_GIVEN) -> bool:
         """Let the value under a key live for so many seconds from now; return whether there is one."""
-        return touch(self._path(stable_key(key)), self._expiry(timeout))
+        try:
+            return touch(self._path(stable_key(key)), self._expiry(timeout))
+        except OSError:
+            return False
 
     def invalidate_all(self) -> None:
         """Remove all entries. Files that are none of ours stay."""
@@ -254,14 +257,15 @@ class FileCache:
         return _MISS if entry is None else self._loaded(entry, _MISS)
 
     def _read(self, digest: bytes) -> Entry | None:
-        path = self._path(digest)
         try:
-            return read(path, digest)
+            return read(self._path(digest), digest)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            _log("%s counts as a miss: %s", path, error)
-            return None
+        except NotAnEntry as error:
+            _log("%s %s and counts as a miss", self._path(digest), error)
+        except OSError as error:
+            self._warn("what cannot be read counts as a miss: %s", error)
+        return None
 
     def _loaded(self, entry: Entry, otherwise: Any) -> Any:
         if entry.is_raw:
@@ -293,7 +297,10 @@ class FileCache:
         return f"{self._prepared or self.directory}{os.sep}{digest.hex()}{ENTRY}"
 
     def _lock(self, purpose: str, name: Any) -> FileLock:
-        return FileLock(f"{self.directory}{os.sep}{stable_key(purpose, name).hex()}{LOCK}")
+        try:
+            return FileLock(f"{self.directory}{os.sep}{stable_key(purpose, name).hex()}{LOCK}")
+        except OSError as error:
+            raise BackendError(f"there is no place for locks: {error}") from error
 
     @contextmanager
     def _changing(self, digest: bytes) -> Iterator[None]:
