@@ -13,8 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .models import Airport, Country, Kind
 
-KINDS = ("Air Base", "Airpark", "Farm", "Fazenda", "Heliport", "International", "Memorial", "Municipal")
-KINDS += ("Ranch", "Regional", "Seaplane")
+KINDS = (
+    "Air Base", "Airpark", "Farm", "Fazenda", "Heliport", "International", "Memorial", "Municipal", "Ranch",
+    "Regional", "Seaplane",
+)  # fmt: skip
+"""Words that tell in an airport's name what it is."""
+
 BATCH = 1_000
 
 
