@@ -129,7 +129,8 @@ def _base_table(table: BaseTable) -> tuple[Any, ...]:
 def _join(join: Join) -> tuple[Any, ...]:
     _check(join, _JOIN)
     # A generic relation joins with the id of a content type: that comes from the database, not from the code.
-    restriction = join.join_field.get_extra_restriction(join.table_alias, join.parent_alias)
+    field: Any = join.join_field
+    restriction = field.get_extra_restriction(join.table_alias, join.parent_alias)
     return (
         "join",
         join.table_name,
@@ -149,12 +150,12 @@ def _filtered_relation(relation: FilteredRelation) -> tuple[Any, ...]:
         relation.relation_name,
         relation.alias,
         encode(relation.condition),
-        encode(relation.resolved_condition),
+        encode(vars(relation)["resolved_condition"]),
     )
 
 
 def _queryset(queryset: QuerySet[Any]) -> tuple[Any, ...]:
-    return ("queryset", queryset._db, encode(queryset.query))
+    return ("queryset", vars(queryset)["_db"], encode(queryset.query))
 
 
 def _lookup(cls: type) -> Encoder:

@@ -44,7 +44,7 @@ def encode_query(query: Query) -> tuple[Any, ...]:
     if attributes["annotations"]:
         form.append(("annotations", *map(_plain_or_encoded, _flat(attributes["annotations"]))))
     if attributes["_filtered_relations"]:
-        form.append(("filtered relations", *map(encode, query._filtered_relations.values())))
+        form.append(("filtered relations", *map(encode, attributes["_filtered_relations"].values())))
     if attributes["external_aliases"]:
         form.append(("external aliases", *sorted(query.external_aliases.items())))
     if not attributes["alias_cols"]:

@@ -24,8 +24,7 @@ def store_on_save(sender: type[Model], instance: Model, using: str, raw: bool = 
     if profile is None or not profile.cache_on_save or raw:
         return
     field = "pk" if profile.cache_on_save is True else profile.cache_on_save
-    name = sender._meta.pk.attname if field == "pk" else sender._meta.get_field(field).attname
-    value = instance.__dict__.get(name)
+    value = getattr(instance, field)
     transaction.on_commit(partial(_store, sender, {field: value}, using), using=using, robust=True)
 
 
