@@ -19,9 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *, seconds: float, **options: Any) -> None:
         console = Console()
-        console.print(
-            f"{ensure_loaded(console):,} airports, in SQLite, and a cache that knows which of them an answer depends on.\n"
-        )
+        console.print(f"{ensure_loaded(console):,} airports in SQLite, and a cache beside it.\n")
         stops = {
             "1. Speed": speed.show,
             "2. Precision": precision.show,
