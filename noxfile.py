@@ -103,7 +103,9 @@ for version in DJANGO | {THIS: ""}:
 )
 def integration(session: nox.Session, django: str) -> None:
     """Test all distributions together against real databases and servers, in several processes."""
-    install_ours(session, EVERYTHING, f"django~={django}.0", "-r", "integration-tests/requirements.txt")
+    # The demo is tested too: what it shows is a promise.
+    needs = ["-rintegration-tests/requirements.txt", "-rdemo/requirements.txt"]
+    install_ours(session, EVERYTHING, f"django~={django}.0", *needs)
     session.run("python", "-m", "pytest", "integration-tests", *session.posargs)
 
 
