@@ -64,7 +64,8 @@ class Target:
         that lacks a field which a scheme asks for invalidates the whole table.
         """
         if cache_invalidated.receivers:
-            return [field for field, _ in self.narrowing.values()]
+            # Who listens is told all that the row was.
+            return list(self.model._meta.local_concrete_fields)
         schemes = caches.of((self.table,), self.using).registries.get(self.table)
         if schemes is None:
             return [field for field, _ in self.narrowing.values()]
