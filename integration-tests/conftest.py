@@ -21,6 +21,7 @@ __all__ = ["redis_client", "redis_server"]
 NO_SERVER = "redis://127.0.0.1:1/0"
 
 missing = pytest.StashKey[dict[str, str]]()
+told = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,10 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if found and os.environ.get("CACHEOPS_REQUIRE_DATABASES") == "1":
         raise pytest.UsageError(f"CACHEOPS_REQUIRE_DATABASES is 1, but {_told(found)}")
     config.stash[missing] = found
+    config.stash[told] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what was not tested."""
+    """Tell what was measured, and name what was not tested."""
+    for line in config.stash[told]:
+        terminalreporter.write_line(line)
     for line in _told(config.stash[missing]).split("; "):
         if line:
             terminalreporter.write_line(f"not tested: {line}", yellow=True)
@@ -69,6 +73,12 @@ def project(database: Description, redis_server: Server) -> Iterator[Company]:
     """Processes of one project, with that database and that server."""
     with company(environment(database, redis_server.url)) as actors:
         yield actors
+
+
+@pytest.fixture
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Keeps a line for the end of the run, where figures are told."""
+    return pytestconfig.stash[told].append
 
 
 @pytest.fixture

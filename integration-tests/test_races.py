@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+import redis
 from processes import Actor
 from project.shop import actions
+from stress.readers import acquire_late
 
 Start = Callable[[], Actor]
 
@@ -31,6 +33,22 @@ def test_rows_selected_before_a_commit_are_never_served(actor: Start, op: str):
     writer.do(actions.move, pk, there)
     assert not reader.go_on().is_hit
     assert reader.do(actions.read, op, here, pk).value == reader.do(actions.truth, op, here, pk)
+
+
+def test_a_cache_that_takes_its_stamps_too_late_serves_them(actor: Start, redis_client: redis.Redis):
+    # So the test above would notice.
+    reader, writer = actor(), actor()
+    (here, there, _), (pk, *_) = writer.do(actions.make_shop)
+    reader.do(acquire_late)
+    reader.do(actions.read, "list", here, pk)
+    redis_client.delete(*redis_client.scan_iter("e:*"))
+    reader.hold(("before", "acquire"))
+    reader.begin(actions.read, "list", here, pk)
+    reader.wait_until_held()
+    writer.do(actions.move, pk, there)
+    reader.go_on()
+    assert reader.do(actions.read, "list", here, pk).value != reader.do(actions.truth, "list", here, pk)
+    reader.kill()
 
 
 @pytest.mark.parametrize("op", actions.READS)

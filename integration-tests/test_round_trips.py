@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-
 from processes import Actor
 from project.shop import actions
 

@@ -1,0 +1,332 @@
+"""Every order in which readers and writers may take their steps, with losses, crashes and expiries.
+
+The actors are the real flows. They take one request at a time, which the simulated server answers by the
+real scripts. Between any two steps a key may be lost, a writer may die, and the deadline of a unit may pass, as
+often as the scenario allows (of a dead unit: always). In each state that can be reached it must hold that
+
+- an answer that is served is no older than what had been returned to a writer before the read began, and
+- once all is quiet, nothing that would be served is older than the database.
+
+A flow cannot be copied, so an actor is kept as the replies that it has had: to take its next step it is begun
+anew and told them all. What it asks for then is remembered. Births matter only in that they are equal or not:
+states that differ in nothing but the time on the clock are one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+from unittest import mock
+
+from cacheops_core import flows
+from cacheops_core.computing import ComputingVerbs
+from cacheops_core.conditions import Dependencies
+from cacheops_core.flows import Flow, Work
+from cacheops_core.scripts import Script
+from cacheops_core.units import Unit
+
+from .keyspace import EMPTY, Keyspace, Server, fences, with_expired, without
+
+Replies = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Who takes part, and what may go wrong how often."""
+
+    readers: tuple[Mapping[str, Any], ...]
+    """What each reader depends on; every write changes every answer."""
+
+    writers: tuple[Mapping[str, Any], ...]
+    """What each writer changes: rows by table, None for the whole table."""
+
+    rounds: int = 2
+    """How often each reader reads."""
+
+    losses: int = 0
+    crashes: int = 0
+    expiries: int = 0
+    """How often the deadline of a unit passes that still lives."""
+
+    can_roll_back: bool = False
+    max_schemes: int = 32
+    scripts: Mapping[Script, Script] = field(default_factory=dict)
+    """Scripts that others take the place of."""
+
+    is_late: bool = False
+    """Whether readers acquire their stamps only after they have asked the database: a mutation."""
+
+
+class Versions:
+    """A serializer of the numbers that stand for answers: versions of the database."""
+
+    def dumps(self, value: int) -> bytes:
+        return b"%d" % value
+
+    def loads(self, payload: bytes) -> int:
+        return int(payload)
+
+
+class Violation(AssertionError):
+    """The promise is broken; the message is the story."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader between two of its steps."""
+
+    round: int = 0
+    replies: Replies = ()
+    low: int = 0
+    """The version that had been returned to a writer before this read began."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A writer between two of its steps."""
+
+    replies: Replies = ()
+    version: int = 0
+    """What it has committed, 0 for nothing."""
+
+    state: str = "alive"
+
+
+@dataclass(frozen=True)
+class World:
+    """One state of everything."""
+
+    keyspace: Keyspace
+    clock: int
+    database: int
+    returned: int
+    readers: tuple[Reader, ...]
+    writers: tuple[Writer, ...]
+    losses: int
+    crashes: int
+    expiries: int
+
+
+SELECT, COMMIT, ROLL_BACK = "select", "commit", "roll back"
+
+
+class Explorer:
+    """Walks through all states of a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.server = Server()
+        self._run = cache(self.server.run)
+        self._asked_by_reader = cache(self._advance_reader)
+        self._asked_by_writer = cache(self._advance_writer)
+
+    def explore(self, limit: int = 10_000_000) -> int:
+        """Return the number of states, all of which keep the promise; raise Violation at the first that does not."""
+        scenario = self.scenario
+        readers, writers = (Reader(),) * len(scenario.readers), (Writer(),) * len(scenario.writers)
+        budget = (scenario.losses, scenario.crashes, scenario.expiries)
+        start = World(EMPTY, 1, 0, 0, readers, writers, *budget)
+        parents: dict[World, tuple[World, str] | None] = {start: None}
+        queue = deque([start])
+        while queue and len(parents) < limit:
+            world = queue.popleft()
+            try:
+                for label, after in self.steps(world):
+                    after = canonical(after)
+                    if after not in parents:
+                        parents[after] = (world, label)
+                        queue.append(after)
+            except Violation as violation:
+                raise Violation(f"{violation}\n{self._story(world, parents)}") from None
+        return len(parents)
+
+    def steps(self, world: World) -> Iterator[tuple[str, World]]:
+        """Yield everything that may happen next."""
+        for number, reader in enumerate(world.readers):
+            if reader.round < self.scenario.rounds:
+                yield f"R{number}", self._read(world, number, reader)
+        for number, writer in enumerate(world.writers):
+            if writer.state == "alive":
+                yield from self._write(world, number, writer)
+        yield from self._accidents(world)
+        if all(writer.state != "alive" for writer in world.writers) and not any(fences(world.keyspace)):
+            self._check_quiet(world)
+
+    # Readers
+
+    def _read(self, world: World, number: int, reader: Reader) -> World:
+        if not reader.replies:
+            reader = replace(reader, low=world.returned)
+        request, _ = self._asked_by_reader(number, reader.replies)
+        if isinstance(request, Work):
+            after, reply = world, world.database
+        else:
+            after, reply = self._answer(world, request)
+        reader = replace(reader, replies=(*reader.replies, reply))
+        request, result = self._asked_by_reader(number, reader.replies)
+        if request is None:
+            if len(reader.replies) == 1 and result < reader.low:
+                raise Violation(
+                    f"R{number} is served {result}, but {reader.low} had been returned to its writer"
+                )
+            reader = Reader(reader.round + 1)
+        return replace(after, readers=_put(after.readers, number, reader))
+
+    def _advance_reader(self, number: int, replies: Replies) -> tuple[Any, Any]:
+        verbs = ComputingVerbs(Versions(), None, {"prefix": "", "max_schemes": self.scenario.max_schemes})
+        dependencies = Dependencies.coerce(self.scenario.readers[number])
+        if self.scenario.is_late:
+            return _advance(_reading_late(verbs, dependencies), replies)
+        return _advance(verbs.computing(b"k", dependencies, int), replies)
+
+    # Writers
+
+    def _write(self, world: World, number: int, writer: Writer) -> Iterator[tuple[str, World]]:
+        request, _ = self._asked_by_writer(number, writer.replies)
+        if not isinstance(request, Work):
+            after, reply = self._answer(world, request)
+            yield f"W{number}", self._written(after, number, writer, reply)
+            return
+        version = world.database + 1
+        committed = replace(writer, version=version)
+        yield f"W{number} commits", self._written(replace(world, database=version), number, committed, COMMIT)
+        if self.scenario.can_roll_back:
+            yield f"W{number} rolls back", self._written(world, number, writer, ROLL_BACK)
+
+    def _written(self, world: World, number: int, writer: Writer, reply: Any) -> World:
+        writer = replace(writer, replies=(*writer.replies, reply))
+        request, _ = self._asked_by_writer(number, writer.replies)
+        if request is None:
+            writer = Writer((), writer.version, "done")
+            world = replace(world, returned=max(world.returned, writer.version))
+        return replace(world, writers=_put(world.writers, number, writer))
+
+    def _advance_writer(self, number: int, replies: Replies) -> tuple[Any, Any]:
+        verbs = ComputingVerbs(Versions(), None, {"prefix": ""})
+        unit = Unit(id=f"u{number}")
+        for table, rows in self.scenario.writers[number].items():
+            unit.add(table, rows)
+        return _advance(_writing(verbs, unit), replies)
+
+    # What goes wrong
+
+    def _accidents(self, world: World) -> Iterator[tuple[str, World]]:
+        if world.losses:
+            for key, _ in world.keyspace:
+                lost = replace(world, keyspace=without(world.keyspace, key), losses=world.losses - 1)
+                yield f"{key.decode()} is lost", lost
+        for number, writer in enumerate(world.writers):
+            if writer.state == "alive" and writer.replies and world.crashes:
+                dead = _put(world.writers, number, Writer((), writer.version, "dead"))
+                yield f"W{number} dies", replace(world, writers=dead, crashes=world.crashes - 1)
+            is_dead = writer.state == "dead"
+            unit = f"u{number}".encode()
+            stands = any(
+                member == unit and score for _, members in fences(world.keyspace) for member, score in members
+            )
+            if stands and (is_dead or world.expiries):
+                left = world.expiries if is_dead else world.expiries - 1
+                after = replace(world, keyspace=with_expired(world.keyspace, unit), expiries=left)
+                yield f"the deadline of W{number} passes", after
+
+    def _check_quiet(self, world: World) -> None:
+        for number in range(len(self.scenario.readers)):
+            request, _ = self._asked_by_reader(number, ())
+            _, reply = self._run(world.keyspace, world.clock, request)
+            request, result = self._asked_by_reader(number, (_frozen(reply),))
+            if request is None and result < world.database:
+                raise Violation(f"all is quiet, and R{number} would be served {result} of {world.database}")
+
+    # The server
+
+    def _answer(self, world: World, request: Any) -> tuple[World, Any]:
+        keyspace, clock, replies = world.keyspace, world.clock, []
+        for one in request if isinstance(request, tuple) else (request,):
+            if isinstance(one, flows.Call):
+                one = replace(one, script=self.scenario.scripts.get(one.script, one.script))
+                clock += 1
+            keyspace, reply = self._run(keyspace, clock, one)
+            replies.append(_frozen(reply))
+        reply = tuple(replies) if isinstance(request, tuple) else replies[0]
+        return replace(world, keyspace=keyspace, clock=clock), reply
+
+    def _story(self, world: World, parents: Mapping[World, tuple[World, str] | None]) -> str:
+        lines = []
+        while (step := parents[world]) is not None:
+            keys = ", ".join(f"{key.decode()}={value!r}" for key, value in world.keyspace)
+            lines.append(f"  {step[1]}: database {world.database}, returned {world.returned}, {keys}")
+            world = step[0]
+        return "\n".join(reversed(lines)) + f"\n({len(parents)} states)"
+
+
+def _reading_late(verbs: ComputingVerbs, dependencies: Dependencies) -> Flow[int]:
+    lookup = yield from verbs.looking_up(b"k", dependencies)
+    if lookup.is_hit:
+        return int(lookup.value)
+    value = yield Work(int)
+    lookup = yield from verbs.looking_up(b"k", dependencies)
+    yield from verbs.filling(lookup, value)
+    return int(value)
+
+
+def _writing(verbs: ComputingVerbs, unit: Unit) -> Flow[None]:
+    yield from verbs.fencing(unit)
+    yield Work(int)
+    yield from verbs.releasing(unit)
+
+
+def _advance(flow: Flow[Any], replies: Replies) -> tuple[Any, Any]:
+    """Return what a flow asks for after these replies, or None and its result."""
+    # Drawn bytes only guard against a clock that is set back, and this one never is.
+    with mock.patch("cacheops_core.verbs.urandom", bytes):
+        try:
+            request = next(flow)
+            for reply in replies:
+                request = flow.send(reply)
+        except StopIteration as stop:
+            return None, stop.value
+    return request, None
+
+
+BIRTH = re.compile(rb"\0{7}(.)\0{4}", re.DOTALL)
+"""A birth while the clock is below 256: nothing else in a keyspace has zeros in it."""
+
+
+def canonical(world: World) -> World:
+    """Return the same state with its births numbered from 1, in their order."""
+    held = (world.keyspace, tuple(reader.replies for reader in world.readers))
+    births = sorted(set(_births(held)))
+    if world.clock == len(births) + 1:
+        return world
+    numbers = {birth: bytes([number]) for number, birth in enumerate(births, 1)}
+    keyspace, replies = _renamed(held, numbers)
+    readers = tuple(
+        replace(reader, replies=told) for reader, told in zip(world.readers, replies, strict=True)
+    )
+    return replace(world, keyspace=keyspace, readers=readers, clock=len(births) + 1)
+
+
+def _births(held: Any) -> Iterator[bytes]:
+    if isinstance(held, bytes):
+        yield from BIRTH.findall(held)
+    elif isinstance(held, tuple):
+        for one in held:
+            yield from _births(one)
+
+
+def _renamed(held: Any, numbers: Mapping[bytes, bytes]) -> Any:
+    if isinstance(held, bytes):
+        return BIRTH.sub(lambda found: bytes(7) + numbers[found[1]] + bytes(4), held)
+    return tuple(_renamed(one, numbers) for one in held) if isinstance(held, tuple) else held
+
+
+def _frozen(reply: Any) -> Any:
+    return tuple(map(_frozen, reply)) if isinstance(reply, list) else reply
+
+
+def _put(actors: tuple[Any, ...], number: int, actor: Any) -> tuple[Any, ...]:
+    return (*actors[:number], actor, *actors[number + 1 :])
