@@ -65,7 +65,7 @@ def test_nobody_renews_what_another_holds(run, redis_client):
 def test_a_renewed_lock_lives_on(run, redis_client):
     lock = attempt()
     run(locks.take(lock))
-    redis_client.pexpire(KEY, 5)
+    redis_client.pexpire(KEY, 5_000)
     assert run(locks.renew(lock))
     assert redis_client.pttl(KEY) > 9_000
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cache import Cache, Lookup
+    from .cache_async import AsyncCache
     from .conditions import Dependencies
     from .errors import BackendError, CacheMiss, CacheopsError, ConfigurationError, KeyingError
     from .options import CacheOptions
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncCache",
     "BackendError",
     "Cache",
     "CacheMiss",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncCache": "cache_async",
     "Cache": "cache",
     "CacheOptions": "options",
     "Dependencies": "conditions",

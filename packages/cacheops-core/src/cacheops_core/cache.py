@@ -12,19 +12,24 @@ from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
 from . import flows, locks
+from .dependents import Decorating
 from .drivers import SyncDriver
 from .errors import ConfigurationError
 from .locks import Lock, Renewer
 from .options import CacheOptions
+from .simple_verbs import SimpleVerbs
 from .units import Unit
-from .verbs import NOT_GIVEN, Lookup, Samples, Verbs
+from .verbs import NOT_GIVEN, Lookup, Samples
 
 __all__ = ["Cache", "Lookup", "connect"]
 
 T = TypeVar("T")
 
+TIMEOUTS = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+"""Seconds that clients wait which we make: a program that would wait longer would be better off without."""
 
-class Cache(Verbs):
+
+class Cache(SimpleVerbs, Decorating):
     """Results in Redis, each with what it depends on.
 
     ``Cache("redis://localhost/1", prefix="shop:")``; a client that was made elsewhere will do as well, and
@@ -40,12 +45,16 @@ class Cache(Verbs):
         **changed: Any,
     ) -> None:
         super().__init__(serializer, options, changed)
-        self.driver = SyncDriver(connect(server) if isinstance(server, str) else server)
+        self.driver: SyncDriver = SyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience = self.driver.patience
         self._renewer = Renewer(self.driver.run)
 
     def renewing(self, lock: Lock) -> AbstractContextManager[None]:
         return self._renewer.renewing(lock)
+
+    def close(self) -> None:
+        """Close the connections to the server; they are opened again when they are needed."""
+        self.driver.client.close()
 
     # Reading
 
@@ -132,7 +141,8 @@ class Cache(Verbs):
     def get_many(self, keys: Iterable[Any]) -> dict[Any, Any]:
         """Return the values that are stored under these keys, in one round trip."""
         keys = list(keys)
-        return {keys[position]: value for position, value in self.driver.run(self.getting_many(keys)).items()}
+        found = self.driver.run(self.getting_many(keys))
+        return {keys[position]: value for position, value in found.items()}
 
     def set(self, key: Any, data: Any, timeout: float | None = NOT_GIVEN) -> None:
         """Store a value under a key, for so many seconds, or for ever if the timeout is None."""
@@ -176,12 +186,10 @@ class Cache(Verbs):
 def connect(url: str) -> redis.Redis:
     """Return a client for a ``redis://``, ``rediss://``, ``unix://`` or ``embedded://`` URL.
 
-    Its time-outs are a second, and it tries a lost connection once more, at once: a program that waits for
-    its cache for longer would be better off without. (redis-py 8 on its own goes on trying for seconds.)
+    It tries a lost connection once more, at once. (redis-py 8 on its own goes on trying for seconds.)
     """
     options: dict[str, Any] = {
-        "socket_timeout": 1.0,
-        "socket_connect_timeout": 1.0,
+        **TIMEOUTS,
         "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     }
     if url.startswith("embedded:"):
@@ -191,6 +199,11 @@ def connect(url: str) -> redis.Redis:
     try:
         return redis.Redis.from_url(url, **options)
     except ValueError as error:
-        raise ConfigurationError(
-            f"server must be a redis://, rediss://, unix:// or embedded:// URL, got {url!r}"
-        ) from error
+        raise wrong_url(url) from error
+
+
+def wrong_url(url: str) -> ConfigurationError:
+    """Return the error for a URL that names no server."""
+    return ConfigurationError(
+        f"server must be a redis://, rediss://, unix:// or embedded:// URL, got {url!r}"
+    )

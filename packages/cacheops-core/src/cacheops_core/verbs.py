@@ -1,24 +1,24 @@
-"""What every cache can do, as flows: `Cache` and `AsyncCache` run them and add nothing but ``await``."""
+"""What every cache can do, as flows: `Cache` and `AsyncCache` run them and add nothing but ``await``.
+
+Here is what the protocol needs: looking up, filling, and all that writers do.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from os import urandom
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from . import conditions, flows, locks, simple
+from . import conditions, flows, simple
 from .conditions import ANY_ROW, Conjunction, Dependencies
-from .errors import BackendError, CacheMiss, ConfigurationError
-from .flows import Flow, Work
+from .errors import BackendError
+from .flows import Flow
 from .keys import stable_key
-from .locks import Lock
 from .options import CacheOptions, seconds
 from .serializers import DumpError, LoadError, dump, load, resolve
 from .stamps import NONCE, StampKeys
@@ -40,9 +40,6 @@ NOTHING = Dependencies()
 
 KNOWN_DEPENDENCIES = 10_000
 """How many dependencies a cache remembers the key names of."""
-
-_computing_now: ContextVar[frozenset[str]] = ContextVar("cacheops_computing_now", default=frozenset())
-"""The locks under which the current context computes: it must not wait for itself."""
 
 
 @dataclass(slots=True)
@@ -80,15 +77,6 @@ class Verbs:
         self._owed = Owed()
         self._warned: set[str] = set()
 
-    # What the two caches do differently
-
-    patience: float
-    """Seconds for which a command may block."""
-
-    def renewing(self, lock: Lock) -> AbstractContextManager[None]:
-        """Renew a lock, beside the flow that holds it, for as long as this lasts."""
-        raise NotImplementedError
-
     # Reading
 
     def looking_up(self, key: Any, dependencies: Samples, timeout: Any = NOT_GIVEN) -> Flow[Lookup]:
@@ -112,24 +100,6 @@ class Verbs:
             self._warn_once(error)
             return False
         return (yield from self._unless_down(flow, MISS)) is not MISS
-
-    def computing(
-        self,
-        key: Any,
-        dependencies: Samples,
-        compute: Callable[[], Any],
-        timeout: Any = NOT_GIVEN,
-        lock: bool = False,
-        stale: float = 0.0,
-    ) -> Flow[Any]:
-        """Return what is stored, or else compute and store it; with a lock, one of many callers does."""
-        lookup = yield from self.looking_up(key, dependencies, timeout)
-        if lookup.is_hit:
-            return lookup.value
-        can_be_shared = lookup.head is not None or (stale and lookup.outdated is not None)
-        if (lock or stale) and can_be_shared:
-            return (yield from self._computing_once(lookup, compute, stale))
-        return (yield from self._computing(lookup, compute))
 
     def _looking(self, lookup: Lookup) -> Flow[None]:
         if not lookup.stamps.keys:
@@ -158,6 +128,13 @@ class Verbs:
         lookup.head = lookup.stamps.head(())
         if entry is not None:
             lookup.value, lookup.is_hit = self._decoded(lookup.key, entry)
+
+    def _decoded(self, name: str, entry: bytes) -> tuple[Any, bool]:
+        try:
+            return simple.decode(self.serializer, entry), True
+        except LoadError as error:
+            log.warning("Entry %s counts as a miss: %s", name, error)
+            return None, False
 
     def _acquiring(self, lookup: Lookup) -> Flow[None]:
         # A stamp outlives every entry that is filled right after it was acquired.
@@ -206,67 +183,6 @@ class Verbs:
                 if max(len(schemes), len(known)) >= self.options.max_schemes:
                     # Which conditions are too fine is another question now.
                     self._stamps.clear()
-
-    # Computing
-
-    def _computing(self, lookup: Lookup, compute: Callable[[], Any]) -> Flow[Any]:
-        value = yield Work(compute)
-        yield from self.filling(lookup, value)
-        return value
-
-    def _computing_once(self, lookup: Lookup, compute: Callable[[], Any], stale: float) -> Flow[Any]:
-        lock = Lock.of(self.options.prefix, lookup.key.removeprefix(self.options.prefix + "e:"))
-        outcome = None
-        while outcome is None and lock.key not in _computing_now.get():
-            held = yield from self._unless_down(locks.take(lock), None)
-            if held is None:
-                break
-            if held.token == lock.token:
-                return (yield from self._computing_alone(lock, lookup, compute, stale))
-            if stale and (old := (yield from self._reading_old(lookup))) is not MISS:
-                return old
-            outcome = yield from self._unless_down(locks.wait(lock, held, self.patience), locks.FAILED)
-            yield from self._looking_again(lookup)
-            if lookup.is_hit:
-                return lookup.value
-        # Whoever we waited for has failed, or could not store its answer. Waiting on would make a queue.
-        return (yield from self._computing(lookup, compute))
-
-    def _computing_alone(
-        self, lock: Lock, lookup: Lookup, compute: Callable[[], Any], stale: float
-    ) -> Flow[Any]:
-        outcome = locks.FAILED
-        before = _computing_now.set(_computing_now.get() | {lock.key})
-        try:
-            with self.renewing(lock):
-                # Somebody may have stored it between our look and our lock.
-                yield from self._looking_again(lookup)
-                if not lookup.is_hit:
-                    if stale and lookup.outdated is not None:
-                        retiring = flows.retire(
-                            lookup.key, _old(lookup.key), lookup.outdated, milliseconds(stale)
-                        )
-                        yield from self._unless_down(retiring, None)
-                    lookup.value = yield from self._computing(lookup, compute)
-            outcome = locks.DONE
-            return lookup.value
-        finally:
-            _computing_now.reset(before)
-            try:
-                yield from locks.give_back(lock, outcome)
-            except BackendError as error:
-                log.warning("Lock %s was not given back: %s", lock.key, error)
-
-    def _looking_again(self, lookup: Lookup) -> Flow[None]:
-        lookup.head = lookup.outdated = None
-        yield from self._unless_down(self._looking(lookup), None)
-
-    def _reading_old(self, lookup: Lookup) -> Flow[Any]:
-        (payload,) = yield from self._unless_down(simple.read([_old(lookup.key)]), [None])
-        try:
-            return MISS if payload is None else load(self.serializer, payload)
-        except LoadError:
-            return MISS
 
     # Writing
 
@@ -328,76 +244,11 @@ class Verbs:
             self._learn((yield from flow))
             self._owed.settle(parts)
 
-    # The simple cache: values that depend on nothing but time
-
-    def getting(self, key: Any, default: Any = NOT_GIVEN) -> Flow[Any]:
-        """Return the value under a key; without a default, raise CacheMiss if there is none."""
-        found = yield from self.getting_many([key])
-        if not found and default is NOT_GIVEN:
-            raise CacheMiss(key)
-        return found.get(0, default)
-
-    def getting_many(self, keys: Iterable[Any]) -> Flow[dict[int, Any]]:
-        """Return the values that are there, by the position of their key."""
-        names = [self._simple_key(key) for key in keys]
-        entries = yield from self._unless_down(simple.read(names), [])
-        found = {}
-        for position, entry in enumerate(entries):
-            value, is_hit = (None, False) if entry is None else self._decoded(names[position], entry)
-            if is_hit:
-                found[position] = value
-        return found
-
-    def _decoded(self, name: str, entry: bytes) -> tuple[Any, bool]:
-        try:
-            return simple.decode(self.serializer, entry), True
-        except LoadError as error:
-            log.warning("Entry %s counts as a miss: %s", name, error)
-            return None, False
-
-    def setting_many(self, values: Iterable[tuple[Any, Any]], timeout: Any = NOT_GIVEN) -> Flow[None]:
-        """Store values; raise DumpError, and store none, if one of them cannot be stored."""
-        entries = {self._simple_key(key): simple.encode(self.serializer, value) for key, value in values}
-        yield from self._unless_down(simple.write(entries, self._lifetime(timeout)), None)
-
-    def adding(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
-        """Store a value if there is none yet; return whether it was."""
-        entry = simple.encode(self.serializer, value)
-        flow = simple.add(self._simple_key(key), entry, self._lifetime(timeout))
-        return bool((yield from self._unless_down(flow, False)))
-
-    def incrementing(self, key: Any, delta: int, timeout: Any = NOT_GIVEN) -> Flow[int]:
-        """Add to a whole number; where the server is away, as if there were none yet."""
-        flow = simple.incr(self._simple_key(key), delta, self._lifetime(timeout))
-        total = yield from self._unless_down(flow, delta)
-        if total is None:
-            raise ConfigurationError(
-                f"incr needs a whole number of 64 bits under {key!r}, got another value: set it to one first"
-            )
-        return int(total)
-
-    def touching(self, key: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
-        """Let a value live on for so many seconds from now; return whether there is one."""
-        flow = simple.touch(self._simple_key(key), self._lifetime(timeout))
-        return bool((yield from self._unless_down(flow, False)))
-
-    def deleting(self, key: Any) -> Flow[bool]:
-        """Remove a value; return whether there was one."""
-        return bool((yield from self._unless_down(simple.forget(self._simple_key(key)), False)))
-
-    def lock_of(self, name: Any, timeout: float) -> Lock:
-        """Return an attempt at a lock, whose holder counts as dead that long after its last sign of life."""
-        lease = seconds(timeout, "timeout")
-        if lease is None:
-            raise ConfigurationError(
-                "timeout must be a number of seconds, got None: a dead holder must be found out"
-            )
-        return Lock.of(self.options.prefix, stable_key("lock", name).hex(), lease)
-
     # Names and times
 
-    def _simple_key(self, key: Any) -> str:
-        return self._entry_key(key, self._stamp_keys(NOTHING))
+    def key_of(self, key: Any, dependencies: Samples) -> str:
+        """Return the name under which an answer is stored."""
+        return self._entry_key(key, self._stamp_keys(Dependencies.coerce(dependencies)))
 
     def _entry_key(self, key: Any, stamps: StampKeys) -> str:
         # The digest covers the stamps' names, so that the stamps of one set of dependencies are never
@@ -408,19 +259,11 @@ class Verbs:
     def _timeout(self, timeout: Any) -> float | None:
         return self.options.timeout if timeout is NOT_GIVEN else seconds(timeout, "timeout")
 
-    def _lifetime(self, timeout: Any) -> int:
-        return milliseconds(self._timeout(timeout))
-
     def _warn_once(self, error: DumpError) -> None:
         text = str(error)
         if text not in self._warned and len(self._warned) < KNOWN_DEPENDENCIES:
             self._warned.add(text)
             log.warning("A result is not stored: %s", text)
-
-
-def _old(key: str) -> str:
-    """Return where an entry's last answer stays for a while after it was invalidated."""
-    return key + ":old"
 
 
 def milliseconds(timeout: float | None) -> int:

@@ -1,0 +1,124 @@
+"""Functions whose results a cache keeps, until their time is over or what they depend on has changed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, overload
+
+from . import decorators
+from .computing import ComputingVerbs
+from .conditions import Dependencies
+from .decorators import CachedFunction, Decorator, Policy
+from .errors import CacheMiss
+from .flows import Flow
+from .simple import forget
+from .verbs import NOT_GIVEN, Samples
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorating(ComputingVerbs):
+    """The decorators of a cache."""
+
+    driver: Any
+
+    @overload
+    def cached(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
+
+    @overload
+    def cached(
+        self,
+        func: None = None,
+        /,
+        *,
+        timeout: Any = ...,
+        extra: Any = ...,
+        lock: bool = ...,
+        stale: float = ...,
+    ) -> Decorator: ...
+
+    def cached(self, func: Any = None, /, **options: Any) -> Any:
+        """Keep a function's results by its arguments: ``@cache.cached`` or ``@cache.cached(timeout=60)``.
+
+        ``f.invalidate(*args)`` drops the result of one call. ``extra`` is anything else that results depend
+        on; ``lock`` and ``stale`` are as in ``get_or_compute``.
+        """
+        return decorators.cached(self, func, **options)
+
+    def cached_as(
+        self,
+        *samples: Samples,
+        timeout: float | None = NOT_GIVEN,
+        extra: Any = None,
+        lock: bool = False,
+        stale: float = 0.0,
+    ) -> Decorator:
+        """Keep a function's results by its arguments until what it depends on changes.
+
+        ``@cache.cached_as({"product": [{"category": 7}]})``, or a table's name for any change in it.
+        """
+        dependencies = Dependencies().merge(*map(Dependencies.coerce, samples))
+        kind = AsyncDependent if inspect.iscoroutinefunction(self.driver.run) else Dependent
+        dependent = kind(self, dependencies)
+        checked = decorators.cached(dependent, timeout=timeout, extra=extra)
+
+        def decorate(func: Callable[P, R]) -> CachedFunction[P, R]:
+            # Always by way of get_or_compute, which asks for the stamps before it computes.
+            return type(checked(func))(
+                func, Policy(dependent, timeout, extra, {"lock": lock, "stale": stale})
+            )
+
+        return decorate
+
+
+class Dependent:
+    """A cache of results that all depend on the same, in the words that decorators use."""
+
+    def __init__(self, cache: Decorating, dependencies: Dependencies) -> None:
+        self._cache = cache
+        self._dependencies = dependencies
+
+    def get(self, key: Any, default: Any = NOT_GIVEN) -> Any:
+        """Return what is stored for a call; without a default, raise CacheMiss if there is nothing."""
+        return self._cache.driver.run(self._getting(key, default))
+
+    def set(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Any:
+        """Store a result that is right as of now."""
+        return self._cache.driver.run(self._setting(key, value, timeout))
+
+    def delete(self, key: Any) -> Any:
+        """Remove what is stored for a call."""
+        return self._cache.driver.run(self._deleting(key))
+
+    def get_or_compute(self, key: Any, _: Any, compute: Any, timeout: Any = NOT_GIVEN, **options: Any) -> Any:
+        """Return what is stored for a call, or else compute and store it."""
+        flow = self._cache.computing(key, self._dependencies, compute, timeout, **options)
+        return self._cache.driver.run(flow)
+
+    def _getting(self, key: Any, default: Any) -> Flow[Any]:
+        lookup = yield from self._cache.looking_up(key, self._dependencies)
+        if not lookup.is_hit and default is NOT_GIVEN:
+            raise CacheMiss(key)
+        return lookup.value if lookup.is_hit else default
+
+    def _setting(self, key: Any, value: Any, timeout: Any) -> Flow[bool]:
+        lookup = yield from self._cache.looking_up(key, self._dependencies, timeout)
+        return (yield from self._cache.filling(lookup, value))
+
+    def _deleting(self, key: Any) -> Flow[bool]:
+        return bool((yield from forget(self._cache.key_of(key, self._dependencies))))
+
+
+class AsyncDependent(Dependent):
+    """The same over an async cache: decorators tell it by its coroutine functions."""
+
+    async def get(self, key: Any, default: Any = NOT_GIVEN) -> Any:
+        return await super().get(key, default)
+
+    async def set(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Any:  # noqa: ASYNC109  # a lifetime
+        return await super().set(key, value, timeout)
+
+    async def delete(self, key: Any) -> Any:
+        return await super().delete(key)

@@ -1,0 +1,69 @@
+"""What every cache can do with values that depend on nothing but time, as flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import simple
+from .errors import CacheMiss, ConfigurationError
+from .flows import Flow
+from .verbs import NOT_GIVEN, NOTHING, Verbs, milliseconds
+
+
+class SimpleVerbs(Verbs):
+    """Values under keys: get, set, add, count, touch, delete."""
+
+    def getting(self, key: Any, default: Any = NOT_GIVEN) -> Flow[Any]:
+        """Return the value under a key; without a default, raise CacheMiss if there is none."""
+        found = yield from self.getting_many([key])
+        if not found and default is NOT_GIVEN:
+            raise CacheMiss(key)
+        return found.get(0, default)
+
+    def getting_many(self, keys: Iterable[Any]) -> Flow[dict[int, Any]]:
+        """Return the values that are there, by the position of their key."""
+        names = [self._simple_key(key) for key in keys]
+        entries = yield from self._unless_down(simple.read(names), [])
+        found = {}
+        for position, entry in enumerate(entries):
+            value, is_hit = (None, False) if entry is None else self._decoded(names[position], entry)
+            if is_hit:
+                found[position] = value
+        return found
+
+    def setting_many(self, values: Iterable[tuple[Any, Any]], timeout: Any = NOT_GIVEN) -> Flow[None]:
+        """Store values; raise DumpError, and store none, if one of them cannot be stored."""
+        entries = {self._simple_key(key): simple.encode(self.serializer, value) for key, value in values}
+        yield from self._unless_down(simple.write(entries, self._lifetime(timeout)), None)
+
+    def adding(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
+        """Store a value if there is none yet; return whether it was."""
+        entry = simple.encode(self.serializer, value)
+        flow = simple.add(self._simple_key(key), entry, self._lifetime(timeout))
+        return bool((yield from self._unless_down(flow, False)))
+
+    def incrementing(self, key: Any, delta: int, timeout: Any = NOT_GIVEN) -> Flow[int]:
+        """Add to a whole number; where the server is away, as if there were none yet."""
+        flow = simple.incr(self._simple_key(key), delta, self._lifetime(timeout))
+        total = yield from self._unless_down(flow, delta)
+        if total is None:
+            raise ConfigurationError(
+                f"incr needs a whole number of 64 bits under {key!r}, got another value: set it to one first"
+            )
+        return int(total)
+
+    def touching(self, key: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
+        """Let a value live on for so many seconds from now; return whether there is one."""
+        flow = simple.touch(self._simple_key(key), self._lifetime(timeout))
+        return bool((yield from self._unless_down(flow, False)))
+
+    def deleting(self, key: Any) -> Flow[bool]:
+        """Remove a value; return whether there was one."""
+        return bool((yield from self._unless_down(simple.forget(self._simple_key(key)), False)))
+
+    def _simple_key(self, key: Any) -> str:
+        return self._entry_key(key, self._stamp_keys(NOTHING))
+
+    def _lifetime(self, timeout: Any) -> int:
+        return milliseconds(self._timeout(timeout))
