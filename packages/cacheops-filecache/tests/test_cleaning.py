@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cacheops_filecache import FileCache, cleaning
+from cacheops_filecache import FileCache, cleaning, entries
 from cacheops_filecache.__main__ import main
 from cacheops_filecache.cleaning import Cleaned
 
@@ -46,13 +46,13 @@ def test_files_of_others_stay(cache):
 
 
 def test_what_is_being_written_stays(cache, monkeypatch):
-    real, seen = os.replace, []
+    real, seen = entries.put, []
 
-    def replace(*args):
+    def put(*args):
         seen.append(cache.clean())
         real(*args)
 
-    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(entries, "put", put)
     cache.set("key", 1)
     assert seen == [Cleaned(1, 0, 0, 0)]
     assert cache.get("key") == 1

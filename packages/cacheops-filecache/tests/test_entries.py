@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from cacheops_filecache import FileCache, entries
+from cacheops_filecache import FileCache, entries, renames
 
 
 @pytest.fixture
@@ -42,6 +42,13 @@ def rewrite(path, content):
 def content_of(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+def test_a_read_that_comes_in_pieces_is_put_together(cache, monkeypatch):
+    cache.set("key", bytes(range(256)) * 1000)
+    real = os.read
+    monkeypatch.setattr(os, "read", lambda file, size: real(file, min(size, 1000)))
+    assert cache.get("key") == bytes(range(256)) * 1000
 
 
 def test_any_changed_byte_is_a_miss(cache, path):
@@ -112,7 +119,7 @@ def test_files_are_readable_by_their_owner_only(cache, path):
     assert os.stat(cache.directory).st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("call", ["write", "utime", "replace", "open"])
+@pytest.mark.parametrize("call", ["write", "utime", "open"])
 def test_a_write_that_fails_leaves_the_old_value_and_one_warning(cache, path, call, monkeypatch, caplog):
     old = cache.get("key")
 
@@ -160,30 +167,61 @@ def test_a_full_disk_costs_nothing_but_the_new_entry(tmp_path):
 
 DYING = """
 import os, signal, sys
-from cacheops_filecache import FileCache, entries
+from cacheops_filecache import FileCache, renames
 cache = FileCache(sys.argv[1])
 cache.set("key", "old")
-real = getattr(os, sys.argv[2])
+module = renames if sys.argv[2] == "_exchange" else os
+renames._has_exchange = sys.argv[2] != "replace"
+real = getattr(module, sys.argv[2])
 def die(*args, **kwargs):
     if sys.argv[3] == "after":
         real(*args, **kwargs)
     os.kill(os.getpid(), signal.SIGKILL)
-setattr(os, sys.argv[2], die)
+setattr(module, sys.argv[2], die)
 cache.set("key", "new")
 """
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("call", ["write", "utime", "replace", "posix_fallocate", "close"])
+@pytest.mark.parametrize("call", ["write", "utime", "replace", "_exchange", "unlink", "close"])
 def test_a_writer_that_is_killed_at_any_step_leaves_a_whole_value(tmp_path, call, when):
     cache = FileCache(tmp_path / "cache")
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", DYING, cache.directory, call, when], env=env, check=False)
     assert done.returncode == -signal.SIGKILL
-    is_done = (call, when) == ("replace", "after") or call == "close"
+    is_done = (call, when) in {("replace", "after"), ("_exchange", "after")} or call in {"unlink", "close"}
     assert cache.get("key") == ("new" if is_done else "old")
     cache.clean()
     assert len(os.listdir(cache.directory)) == 1
+
+
+@pytest.mark.parametrize("has_exchange", [True, False])
+def test_an_entry_is_replaced_with_and_without_an_exchange_of_names(cache, path, has_exchange, monkeypatch):
+    monkeypatch.setattr(renames, "_has_exchange", has_exchange)
+    cache.set("key", 1)
+    cache.set("key", 2)
+    assert cache.get("key") == 2
+    assert file_of(cache) == path
+
+
+def test_a_file_system_without_exchange_will_do(cache, path, monkeypatch):
+    monkeypatch.setattr(renames, "_rename", lambda *args: -1)
+    cache.set("key", 2)
+    assert cache.get("key") == 2
+    assert file_of(cache) == path
+
+
+def test_a_failing_rename_leaves_the_old_value(cache, path, monkeypatch, caplog):
+    def refuse(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    old = cache.get("key")
+    monkeypatch.setattr(renames, "_has_exchange", False)
+    monkeypatch.setattr(os, "replace", refuse)
+    cache.set("key", 2)
+    assert cache.get("key") == old
+    assert file_of(cache) == path
+    assert len(caplog.records) == 1
 
 
 def test_a_cleaner_that_takes_what_is_being_written_only_makes_it_be_written_again(cache, monkeypatch):

@@ -35,6 +35,7 @@ _SCALARS: dict[type, Callable[[Any], bytes]] = {
     str: _text,
     bytes: lambda value: b"b%d:%b" % (len(value), value),
 }
+"""How values of exactly these types are written."""
 
 _SEQUENCES: dict[type, bytes] = {tuple: b"t", list: b"l"}
 _SETS: dict[type, bytes] = {set: b"e", frozenset: b"z"}

@@ -41,6 +41,7 @@ __all__ = ["call_key", "function_key", "register", "stable_key"]
 
 # Part of every digest: to be changed with any encoding, so that old entries are not found by new keys.
 _FORMAT = b"cacheops-key-1"
+_START = hashlib.blake2b(digest_size=16, person=_FORMAT)
 
 _HINT = (
     "give its class a method __cache_key__() that returns what tells it apart,"
@@ -52,12 +53,12 @@ register = _key_objects.register
 
 def stable_key(*parts: Any) -> bytes:
     """Return 16 bytes: in every process the same for the same parts, and different for different ones."""
-    return _digest([(f"parts[{index}]", part) for index, part in enumerate(parts)])
+    return _digest(parts, lambda index: f"parts[{index}]")
 
 
 def function_key(func: Callable[..., Any]) -> bytes:
     """Return the key of a function, method, partial or class: by name, or by code and what it closes over."""
-    return _digest([(_key_functions.describe(func), func)])
+    return _digest([func], lambda index: _key_functions.describe(func))
 
 
 def call_key(
@@ -72,20 +73,27 @@ def call_key(
     ``TypeError`` that the call itself would.
     """
     func, args = _key_functions.unbound(func, tuple(args))
-    parts: list[tuple[str, Any]] = [(_key_functions.describe(func), func)]
-    for name, value in _key_binding.bind(func, args, kwargs or {}):
-        parts += [("", name), (f'args["{name}"]', value)]
-    return _digest([*parts, ("extra", extra)])
+    parts: list[Any] = [func, extra]
+    for bound in _key_binding.bind(func, args, kwargs or {}):
+        parts += bound
+
+    def place(index: int) -> str:
+        return f'args["{parts[index - 1]}"]' if index > 1 else (_key_functions.describe(func), "extra")[index]
+
+    return _digest(parts, place)
 
 
-def _digest(parts: list[tuple[str, Any]]) -> bytes:
-    encoder = Encoder()
-    state = hashlib.blake2b(b"%d:" % len(parts), digest_size=16, person=_FORMAT)
-    for where, part in parts:
+def _digest(parts: Sequence[Any], place: Callable[[int], str]) -> bytes:
+    encoder, encoded = Encoder(), [b"%d:" % len(parts)]
+    for index, part in enumerate(parts):
         try:
-            state.update(encoder.encode(part))
+            encoded.append(encoder.encode(part))
         except Unkeyable as reason:
-            raise KeyingError(f"{where}{reason.path} {reason}: {reason.hint or _HINT}") from None
+            raise KeyingError(f"{place(index)}{reason.path} {reason}: {reason.hint or _HINT}") from None
         except RecursionError:
-            raise KeyingError(f"{where} is nested too deeply: pass what identifies it instead") from None
+            raise KeyingError(
+                f"{place(index)} is nested too deeply: pass what identifies it instead"
+            ) from None
+    state = _START.copy()
+    state.update(b"".join(encoded))
     return state.digest()

@@ -10,7 +10,7 @@ as it lives, and gives it back, by dying, at any instruction.
 """
 
 # Strings and os functions: pathlib takes longer than the calls themselves.
-# ruff: noqa: PTH105, PTH108, PTH118, PTH120
+# ruff: noqa: PTH108, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from typing import NamedTuple
 
 import xxhash
 
+from .renames import put
+
 if sys.platform != "win32":
     import fcntl
 
@@ -38,9 +40,15 @@ NEVER = 2**33 * 10**9
 
 _MAGIC = b"cof1"
 _HEADER = struct.Struct("<4sB3xQ")
+_HEADER_SIZE = _HEADER.size
+
+# Up to here copying the bytes once more is cheaper than another call of the system.
+_SMALL = 65_536
 
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+_HAS_USERS = hasattr(os, "geteuid")
 
 _numbers = count()
 _nonce: tuple[int, str] = (0, "")
@@ -64,37 +72,39 @@ def read(path: str, key: bytes) -> Entry | None:
     file = os.open(path, _READ)
     try:
         status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or (hasattr(os, "geteuid") and status.st_uid != os.geteuid()):
+        if not stat.S_ISREG(status.st_mode) or (_HAS_USERS and status.st_uid != os.geteuid()):
             raise NotAnEntry("is not a file of this user")
-        if status.st_mtime_ns <= time.time_ns():
+        expires = status.st_mtime_ns
+        if expires <= time.time_ns():
             return None
-        header = os.read(file, _HEADER.size)
-        payload = _read_rest(file, status.st_size - len(header))
+        size = status.st_size
+        if size > _SMALL:
+            header, payload = os.read(file, _HEADER_SIZE), _read_all(file, size - _HEADER_SIZE)
+        else:
+            content = os.read(file, size)
+            header, payload = content[:_HEADER_SIZE], content[_HEADER_SIZE:]
     finally:
         os.close(file)
-    return Entry(payload, _verify(header, payload, key), status.st_mtime_ns)
-
-
-def _read_rest(file: int, size: int) -> bytes:
-    # Nearly always one read: only a network or more than 2 GB make it several.
-    payload = os.read(file, max(size, 0))
-    while len(payload) < size and (more := os.read(file, size - len(payload))):
-        payload += more
-    return payload
-
-
-def _verify(header: bytes, payload: bytes, key: bytes) -> bool:
-    if len(header) != _HEADER.size:
-        raise NotAnEntry("is cut off")
-    magic, is_raw, checksum = _HEADER.unpack(header)
-    if magic != _MAGIC or is_raw > 1 or checksum != _checksum(payload, bool(is_raw), key):
+    try:
+        magic, is_raw, checksum = _HEADER.unpack(header)
+    except struct.error:
+        raise NotAnEntry("is cut off") from None
+    if magic != _MAGIC or is_raw > 1 or checksum != _checksum(payload, is_raw, key):
         raise NotAnEntry("does not verify")
-    return bool(is_raw)
+    return Entry(payload, is_raw == 1, expires)
 
 
-def _checksum(payload: bytes, is_raw: bool, key: bytes) -> int:
-    seed = int.from_bytes(key[:8], "little") ^ is_raw
-    return xxhash.xxh3_64_intdigest(payload, seed)
+def _read_all(file: int, size: int) -> bytes:
+    # Nearly always one read, which join() does not copy: only a network or more than 2 GB make it several.
+    parts, missing = [], size
+    while missing > 0 and (part := os.read(file, missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _checksum(payload: bytes, is_raw: int, key: bytes) -> int:
+    return xxhash.xxh3_64_intdigest(payload, int.from_bytes(key[:8], "little") ^ is_raw)
 
 
 def write(path: str, key: bytes, entry: Entry) -> None:
@@ -105,16 +115,14 @@ def write(path: str, key: bytes, entry: Entry) -> None:
     try:
         try:
             _claim(file)
-            if os.path.lexists(path):
-                _allocate(file, len(header) + len(entry.payload))
             _write_all(file, header, entry.payload)
             _set_expiry(file, aside, entry.expires)
             if sys.platform != "win32":
-                os.replace(aside, path)
+                put(aside, path)
         finally:
             os.close(file)
-        if sys.platform == "win32":
-            _replace_on_windows(aside, path)
+        if sys.platform == "win32":  # where an open file cannot be renamed
+            put(aside, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(aside)
@@ -135,16 +143,8 @@ def _claim(file: int) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _allocate(file: int, size: int) -> None:
-    # ext4 writes a file to disk before it renames it over another one, if its blocks are not allocated yet: this
-    # makes replacing an entry several times faster ("auto_da_alloc" in https://docs.kernel.org/admin-guide/ext4.html).
-    if hasattr(os, "posix_fallocate"):
-        with suppress(OSError):  # the write itself will tell
-            os.posix_fallocate(file, 0, size)
-
-
 def _write_all(file: int, header: bytes, payload: bytes) -> None:
-    if len(payload) < 65536:
+    if len(payload) < _SMALL:
         rest = memoryview(header + payload)
     else:
         os.write(file, header)
@@ -156,16 +156,6 @@ def _write_all(file: int, header: bytes, payload: bytes) -> None:
 def _set_expiry(file: int, path: str, expires: int) -> None:
     times = (time.time_ns(), expires)
     os.utime(file if os.utime in os.supports_fd else path, ns=times)
-
-
-def _replace_on_windows(aside: str, path: str) -> None:
-    # A reader that has the old file open keeps it from being replaced, for as long as a read takes.
-    for pause in (0.001, 0.01, 0.1, 0.5):
-        try:
-            return os.replace(aside, path)
-        except PermissionError:
-            time.sleep(pause)
-    return os.replace(aside, path)
 
 
 def touch(path: str, expires: int) -> bool:

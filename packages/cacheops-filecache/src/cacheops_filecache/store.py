@@ -254,7 +254,9 @@ class FileCache:
 
     def _get(self, digest: bytes) -> Any:
         entry = self._read(digest)
-        return _MISS if entry is None else self._loaded(entry, _MISS)
+        if entry is None:
+            return _MISS
+        return self._loaded(entry, _MISS)
 
     def _read(self, digest: bytes) -> Entry | None:
         try:
@@ -294,7 +296,7 @@ class FileCache:
         return True
 
     def _path(self, digest: bytes) -> str:
-        return f"{self._prepared or self.directory}{os.sep}{digest.hex()}{ENTRY}"
+        return (self._prepared or self.directory) + os.sep + digest.hex() + ENTRY
 
     def _lock(self, purpose: str, name: Any) -> FileLock:
         try:
