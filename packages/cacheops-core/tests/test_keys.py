@@ -222,11 +222,13 @@ def canonical(value):
     return f"{kind}({value!r})"
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_keys_are_equal_exactly_if_values_are(one, other):
     assert (stable_key(one) == stable_key(other)) is (canonical(one) == canonical(other))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab", max_size=2), max_size=3), st.lists(st.text("ab", max_size=2), max_size=3))
 def test_no_way_to_cut_a_text_meets_another(one, other):
     assert (stable_key(*one) == stable_key(*other)) is (one == other)
@@ -270,7 +272,7 @@ PICKLED = st.recursive(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=PICKLED)
 def test_a_key_is_the_same_in_every_process(key_in_other_process, value):
     assert key_in_other_process(value) == stable_key(value)
@@ -603,3 +605,9 @@ def test_a_method_of_the_class_goes_before_what_others_registered():
             return "own"
 
     assert stable_key(Own(None)) == stable_key(Own(1))
+
+
+def test_keys_need_no_server_client_and_no_slow_import():
+    program = "import sys, cacheops_core.keys; print(*{'redis', 'funcy', 'inspect', 'dataclasses'} & {*sys.modules})"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.check_output([sys.executable, "-S", "-c", program], env=env, text=True) == "\n"

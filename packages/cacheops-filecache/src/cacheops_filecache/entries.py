@@ -43,7 +43,7 @@ _HEADER = struct.Struct("<4sB3xQ")
 _HEADER_SIZE = _HEADER.size
 
 # Up to here copying the bytes once more is cheaper than another call of the system.
-_SMALL = 65_536
+_SMALL = 4096
 
 _READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
