@@ -14,12 +14,13 @@ states that differ in nothing but the time on the clock are one.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 from cacheops_core import flows
@@ -60,6 +61,9 @@ class Scenario:
     is_late: bool = False
     """Whether readers acquire their stamps only after they have asked the database: a mutation."""
 
+    is_late_writer: bool = False
+    """Whether writers put their fences only after they have committed: a mutation."""
+
 
 class Versions:
     """A serializer of the numbers that stand for answers: versions of the database."""
@@ -75,18 +79,14 @@ class Violation(AssertionError):
     """The promise is broken; the message is the story."""
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(NamedTuple):
     """A reader between two of its steps."""
 
     round: int = 0
     replies: Replies = ()
-    low: int = 0
-    """The version that had been returned to a writer before this read began."""
 
 
-@dataclass(frozen=True)
-class Writer:
+class Writer(NamedTuple):
     """A writer between two of its steps."""
 
     replies: Replies = ()
@@ -96,8 +96,7 @@ class Writer:
     state: str = "alive"
 
 
-@dataclass(frozen=True)
-class World:
+class World(NamedTuple):
     """One state of everything."""
 
     keyspace: Keyspace
@@ -159,22 +158,19 @@ class Explorer:
     # Readers
 
     def _read(self, world: World, number: int, reader: Reader) -> World:
-        if not reader.replies:
-            reader = replace(reader, low=world.returned)
         request, _ = self._asked_by_reader(number, reader.replies)
         if isinstance(request, Work):
             after, reply = world, world.database
         else:
             after, reply = self._answer(world, request)
-        reader = replace(reader, replies=(*reader.replies, reply))
+        reader = reader._replace(replies=(*reader.replies, reply))
         request, result = self._asked_by_reader(number, reader.replies)
         if request is None:
-            if len(reader.replies) == 1 and result < reader.low:
-                raise Violation(
-                    f"R{number} is served {result}, but {reader.low} had been returned to its writer"
-                )
+            # A read that is served begins and ends with its only step.
+            if len(reader.replies) == 1 and result < world.returned:
+                raise Violation(f"R{number} is served {result}, but {world.returned} had been returned")
             reader = Reader(reader.round + 1)
-        return replace(after, readers=_put(after.readers, number, reader))
+        return after._replace(readers=_put(after.readers, number, reader))
 
     def _advance_reader(self, number: int, replies: Replies) -> tuple[Any, Any]:
         verbs = ComputingVerbs(Versions(), None, {"prefix": "", "max_schemes": self.scenario.max_schemes})
@@ -192,37 +188,37 @@ class Explorer:
             yield f"W{number}", self._written(after, number, writer, reply)
             return
         version = world.database + 1
-        committed = replace(writer, version=version)
-        yield f"W{number} commits", self._written(replace(world, database=version), number, committed, COMMIT)
+        committed = writer._replace(version=version)
+        yield f"W{number} commits", self._written(world._replace(database=version), number, committed, COMMIT)
         if self.scenario.can_roll_back:
             yield f"W{number} rolls back", self._written(world, number, writer, ROLL_BACK)
 
     def _written(self, world: World, number: int, writer: Writer, reply: Any) -> World:
-        writer = replace(writer, replies=(*writer.replies, reply))
+        writer = writer._replace(replies=(*writer.replies, reply))
         request, _ = self._asked_by_writer(number, writer.replies)
         if request is None:
             writer = Writer((), writer.version, "done")
-            world = replace(world, returned=max(world.returned, writer.version))
-        return replace(world, writers=_put(world.writers, number, writer))
+            world = world._replace(returned=max(world.returned, writer.version))
+        return world._replace(writers=_put(world.writers, number, writer))
 
     def _advance_writer(self, number: int, replies: Replies) -> tuple[Any, Any]:
         verbs = ComputingVerbs(Versions(), None, {"prefix": ""})
         unit = Unit(id=f"u{number}")
         for table, rows in self.scenario.writers[number].items():
             unit.add(table, rows)
-        return _advance(_writing(verbs, unit), replies)
+        return _advance(_writing(verbs, unit, self.scenario.is_late_writer), replies)
 
     # What goes wrong
 
     def _accidents(self, world: World) -> Iterator[tuple[str, World]]:
         if world.losses:
             for key, _ in world.keyspace:
-                lost = replace(world, keyspace=without(world.keyspace, key), losses=world.losses - 1)
+                lost = world._replace(keyspace=without(world.keyspace, key), losses=world.losses - 1)
                 yield f"{key.decode()} is lost", lost
         for number, writer in enumerate(world.writers):
             if writer.state == "alive" and writer.replies and world.crashes:
                 dead = _put(world.writers, number, Writer((), writer.version, "dead"))
-                yield f"W{number} dies", replace(world, writers=dead, crashes=world.crashes - 1)
+                yield f"W{number} dies", world._replace(writers=dead, crashes=world.crashes - 1)
             is_dead = writer.state == "dead"
             unit = f"u{number}".encode()
             stands = any(
@@ -230,7 +226,7 @@ class Explorer:
             )
             if stands and (is_dead or world.expiries):
                 left = world.expiries if is_dead else world.expiries - 1
-                after = replace(world, keyspace=with_expired(world.keyspace, unit), expiries=left)
+                after = world._replace(keyspace=with_expired(world.keyspace, unit), expiries=left)
                 yield f"the deadline of W{number} passes", after
 
     def _check_quiet(self, world: World) -> None:
@@ -247,12 +243,12 @@ class Explorer:
         keyspace, clock, replies = world.keyspace, world.clock, []
         for one in request if isinstance(request, tuple) else (request,):
             if isinstance(one, flows.Call):
-                one = replace(one, script=self.scenario.scripts.get(one.script, one.script))
+                one = dataclasses.replace(one, script=self.scenario.scripts.get(one.script, one.script))
                 clock += 1
             keyspace, reply = self._run(keyspace, clock, one)
             replies.append(_frozen(reply))
         reply = tuple(replies) if isinstance(request, tuple) else replies[0]
-        return replace(world, keyspace=keyspace, clock=clock), reply
+        return world._replace(keyspace=keyspace, clock=clock), reply
 
     def _story(self, world: World, parents: Mapping[World, tuple[World, str] | None]) -> str:
         lines = []
@@ -273,9 +269,12 @@ def _reading_late(verbs: ComputingVerbs, dependencies: Dependencies) -> Flow[int
     return int(value)
 
 
-def _writing(verbs: ComputingVerbs, unit: Unit) -> Flow[None]:
+def _writing(verbs: ComputingVerbs, unit: Unit, is_late: bool) -> Flow[None]:
+    if is_late:
+        yield Work(int)
     yield from verbs.fencing(unit)
-    yield Work(int)
+    if not is_late:
+        yield Work(int)
     yield from verbs.releasing(unit)
 
 
@@ -298,30 +297,26 @@ BIRTH = re.compile(rb"\0{7}(.)\0{4}", re.DOTALL)
 
 def canonical(world: World) -> World:
     """Return the same state with its births numbered from 1, in their order."""
-    held = (world.keyspace, tuple(reader.replies for reader in world.readers))
-    births = sorted(set(_births(held)))
-    if world.clock == len(births) + 1:
+    found = _births(world.keyspace).union(*(_births(reader.replies) for reader in world.readers))
+    if world.clock == len(found) + 1:
         return world
-    numbers = {birth: bytes([number]) for number, birth in enumerate(births, 1)}
-    keyspace, replies = _renamed(held, numbers)
-    readers = tuple(
-        replace(reader, replies=told) for reader, told in zip(world.readers, replies, strict=True)
-    )
-    return replace(world, keyspace=keyspace, readers=readers, clock=len(births) + 1)
+    births = b"".join(sorted(found))
+    readers = tuple(reader._replace(replies=_renamed(reader.replies, births)) for reader in world.readers)
+    return world._replace(keyspace=_renamed(world.keyspace, births), readers=readers, clock=len(births) + 1)
 
 
-def _births(held: Any) -> Iterator[bytes]:
+@cache
+def _births(held: Any) -> frozenset[bytes]:
     if isinstance(held, bytes):
-        yield from BIRTH.findall(held)
-    elif isinstance(held, tuple):
-        for one in held:
-            yield from _births(one)
+        return frozenset(BIRTH.findall(held))
+    return frozenset().union(*map(_births, held)) if isinstance(held, tuple) else frozenset()
 
 
-def _renamed(held: Any, numbers: Mapping[bytes, bytes]) -> Any:
+@cache
+def _renamed(held: Any, births: bytes) -> Any:
     if isinstance(held, bytes):
-        return BIRTH.sub(lambda found: bytes(7) + numbers[found[1]] + bytes(4), held)
-    return tuple(_renamed(one, numbers) for one in held) if isinstance(held, tuple) else held
+        return BIRTH.sub(lambda found: bytes([0] * 7 + [births.index(found[1]) + 1] + [0] * 4), held)
+    return tuple(_renamed(one, births) for one in held) if isinstance(held, tuple) else held
 
 
 def _frozen(reply: Any) -> Any:

@@ -77,10 +77,6 @@ local has_registry = kind == 'set'
 if not has_registry and kind ~= 'none' then
     discard(KEYS[2])
 end
-if not has_registry and is_committing then
-    -- The unit that is committing saw a registry that is lost now, or none: it could not fence our schemes.
-    return {'fenced', {}, garbage}
-end
 
 local generation = read(KEYS[1], GENERATION)
 if has_registry and generation then
@@ -96,7 +92,8 @@ for i = 4, #KEYS do
     local scheme = ARGV[i]
     if redis.call('SISMEMBER', KEYS[2], scheme) == 0 then
         if is_committing then
-            -- A new scheme: the unit that is committing has not fenced its conjunctions.
+            -- A new scheme, or all are since the registry was lost: the unit that is committing may not have
+            -- fenced its conjunctions.
             return {'fenced', {}, garbage}
         elseif scheme ~= '' and redis.call('SCARD', KEYS[2]) >= MOST_SCHEMES then
             is_full = true

@@ -1,0 +1,152 @@
+"""Who takes part in the explorations, and which line of the protocol is essential to which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+from cacheops_core.scripts import ACQUIRE, FENCE, RELEASE, Script
+from cacheops_core.stamps import FORMAT, StampKeys
+
+from .explorer import Scenario
+
+BY_A, BY_B = {"t": [{"a": 1}]}, {"t": [{"b": 1}]}
+"""Two readers of one row by two schemes."""
+
+BOTH_TABLES = {"t": [{"a": 1}], "u": [{"b": 1}]}
+
+ROW = {"t": [{"a": "1", "b": "1"}]}
+OTHER_TABLE = {"u": [{"a": "1", "b": "1"}]}
+WHOLE_TABLE = {"t": None}
+
+SCENARIOS = {
+    "one writer, two lost keys": Scenario((BY_A, BY_B), (ROW,), rounds=1, losses=2),
+    "one writer, a lost key, read twice": Scenario((BY_A, BY_B), (ROW,), losses=1),
+    "one writer, a lost key and an expired fence": Scenario(
+        (BY_A, BY_B), (ROW,), rounds=1, losses=1, expiries=1
+    ),
+    "two writers, one dies": Scenario((BY_A, BY_B), (ROW, ROW), rounds=1, crashes=1),
+    "two writers that may roll back": Scenario((BY_A, BY_A), (ROW, ROW), rounds=1, can_roll_back=True),
+    "two writers, an expired fence": Scenario((BY_A,), (ROW, ROW), expiries=1),
+    "a whole table and a row, one dies": Scenario((BY_A,), (WHOLE_TABLE, ROW), crashes=1),
+    "a whole table, a lost key": Scenario((BY_A, BY_B), (WHOLE_TABLE,), rounds=1, losses=1),
+    "two tables, one written, a lost key": Scenario((BOTH_TABLES,), (ROW,), losses=1),
+    "two tables, each written": Scenario((BOTH_TABLES, BOTH_TABLES), (ROW, OTHER_TABLE), rounds=1),
+    "no room for a second scheme": Scenario((BY_A, BY_B), (ROW,), losses=1, max_schemes=1),
+}
+"""Small enough to be explored to the end in seconds, together as broad as the argument in `flows`."""
+
+LARGE = {
+    "two readers, two rounds, one writer, two lost keys": Scenario((BY_A, BY_B), (ROW,), losses=2),
+    "two readers, two rounds, two writers, two die": Scenario((BY_A, BY_B), (ROW, ROW), crashes=2),
+    "two readers, two rounds, a lost key and an expired fence": Scenario(
+        (BY_A, BY_B), (ROW,), losses=1, expiries=1
+    ),
+}
+"""For minutes: as large as the model in the design."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A change to an essential line, and a scenario in which it breaks the promise."""
+
+    scenario: Scenario
+    script: Script | None = None
+    line: str = ""
+    instead: str = ""
+    patch: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def mutated(self) -> Scenario:
+        """Return the scenario with the script changed."""
+        if self.script is None:
+            return self.scenario
+        assert self.script.source.count(self.line) == 1, (
+            f"{self.line!r} is not one line of {self.script.name}"
+        )
+        mutant = Script(self.script.name, self.script.source.replace(self.line, self.instead))
+        return replace(self.scenario, scripts={self.script: mutant})
+
+
+@contextmanager
+def _without_generations() -> Iterator[None]:
+    def head(self: StampKeys, found: Sequence[bytes | None]) -> bytes | None:
+        return None if None in found else FORMAT + b"".join(one for one in found if one)
+
+    with mock.patch.object(StampKeys, "head", head):
+        yield
+
+
+_QUIET = Scenario((BY_A, BY_B), (ROW,))
+_LOSS = replace(_QUIET, losses=1)
+_CRASH = replace(_QUIET, crashes=1)
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "stamps are acquired after the database was asked": Mutation(replace(_QUIET, is_late=True)),
+    "the fence comes after the commit": Mutation(replace(_QUIET, is_late_writer=True, crashes=1)),
+    "a stamp of another generation is valid": Mutation(_LOSS, patch=_without_generations),
+    "acquire makes a registry under an old generation": Mutation(
+        _LOSS, ACQUIRE, "if has_registry and generation then", "if generation then"
+    ),
+    "acquire takes a new scheme while a unit commits": Mutation(
+        _CRASH, ACQUIRE, "        if is_committing then", "        if false then"
+    ),
+    "acquire looks through the fence of a stamp": Mutation(
+        _CRASH,
+        ACQUIRE,
+        "    if is_fence(key, 'string') then",
+        "    if is_fence(key, 'string') then redis.call('DEL', key) end\n    if false then",
+    ),
+    "acquire looks through the fence of a table": Mutation(
+        Scenario((BY_A,), (WHOLE_TABLE,), crashes=1),
+        ACQUIRE,
+        "if is_fence(KEYS[1], 'string') then",
+        "redis.call('DEL', KEYS[1])\nif false then",
+    ),
+    "a fence stands only in place of a stamp": Mutation(
+        Scenario((BY_A,), (ROW, ROW), crashes=1),
+        FENCE,
+        "    for _, key in ipairs(keys) do\n        put_fence(key)",
+        "    for _, key in ipairs(keys) do\n        if redis.call('EXISTS', key) == 1 then put_fence(key) end",
+    ),
+    "no fence is put": Mutation(
+        _CRASH, FENCE, "    for _, key in ipairs(keys) do\n        put_fence(key)", "    for _ = 1, 0 do"
+    ),
+    "a unit does not say that it commits": Mutation(_CRASH, FENCE, "put_fence(KEYS[3])", ""),
+    "a fence without a registry leaves the generation": Mutation(
+        replace(_LOSS, crashes=1), FENCE, "    drop_unless_fence(KEYS[1])\nelse", "else"
+    ),
+    "a whole table is not fenced": Mutation(
+        Scenario((BY_A,), (WHOLE_TABLE,), crashes=1),
+        FENCE,
+        "if keys == nil then\n    put_fence(KEYS[1])",
+        "if keys == nil then",
+    ),
+    "a release leaves the stamp in place of its fence": Mutation(
+        replace(_QUIET, expiries=1),
+        RELEASE,
+        "        redis.call('DEL', key)\n    end\nend\n\nleave",
+        "    end\nend\n\nleave",
+    ),
+    "a release leaves the generation of a whole table": Mutation(
+        Scenario((BY_A,), (WHOLE_TABLE,), expiries=1),
+        RELEASE,
+        "if keys == nil or #schemes == 0 then\n    drop_unless_fence(KEYS[1])",
+        "if keys == nil or #schemes == 0 then",
+    ),
+    "a release ends the fence of others too": Mutation(
+        Scenario((BY_A,), (ROW, ROW), crashes=1),
+        RELEASE,
+        "redis.pcall('ZREM', key, ARGV[1])",
+        "redis.pcall('DEL', key)",
+    ),
+    "a release without a registry leaves the generation": Mutation(
+        Scenario((BY_A, BY_B), (ROW,), losses=2),
+        RELEASE,
+        "if keys == nil or #schemes == 0 then",
+        "if keys == nil then",
+    ),
+}
+"""Each of them must be caught."""
