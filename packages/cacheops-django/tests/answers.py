@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model, QuerySet
 from django.test.utils import CaptureQueriesContext
@@ -12,32 +13,47 @@ from cacheops_django import scopes
 Ask = Callable[[], Any]
 
 
-def deep(value: Any) -> Any:
+def deep(value: Any, inside: tuple[int, ...] = ()) -> Any:
     """Return all that can be told about an answer, as plain values that can be compared."""
     if isinstance(value, Model):
-        state = {name: deep(found) for name, found in vars(value).items() if name != "_state"}
-        return type(value), state, value._state.db, value._state.adding, deep(value._state.fields_cache)
+        if id(value) in inside:
+            return "itself"
+        # Django leaves its version on what has been pickled.
+        told = {
+            name: found for name, found in vars(value).items() if name not in ("_state", "_django_version")
+        }
+        inside = (*inside, id(value))
+        state = value._state
+        return type(value), deep(told, inside), state.db, state.adding, deep(state.fields_cache, inside)
     if isinstance(value, QuerySet):
-        return [deep(item) for item in value]
+        return [deep(item, inside) for item in value]
     if isinstance(value, dict):
-        return {name: deep(item) for name, item in value.items()}
+        return {name: deep(item, inside) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value).__name__, [deep(item) for item in value]
+        return type(value).__name__, [deep(item, inside) for item in value]
     if isinstance(value, memoryview):
         return bytes(value)
     return type(value), value
 
 
+def answer(ask: Ask) -> Any:
+    """Return the answer as plain values; that there is no such row, or several, is an answer too."""
+    try:
+        return deep(ask())
+    except (ObjectDoesNotExist, MultipleObjectsReturned) as error:
+        return type(error)
+
+
 def uncached(ask: Ask) -> Any:
     """Return what the database answers."""
     with scopes.deciding():
-        return deep(ask())
+        return answer(ask)
 
 
 def queries(ask: Ask, using: str = DEFAULT_DB_ALIAS) -> int:
     """Return how often the database is asked."""
     with CaptureQueriesContext(connections[using]) as captured:
-        deep(ask())
+        answer(ask)
     return len(captured)
 
 
@@ -48,10 +64,10 @@ def is_cached(ask: Ask) -> bool:
 
 def keep(ask: Ask) -> None:
     """Have an answer cached, and make sure that it is."""
-    deep(ask())
+    answer(ask)
     assert is_cached(ask), "what has just been asked is not cached"
 
 
 def is_right(ask: Ask) -> bool:
     """Tell whether the answer, wherever it comes from, is the database's."""
-    return deep(ask()) == uncached(ask)
+    return answer(ask) == uncached(ask)

@@ -37,7 +37,10 @@ def django_db_modify_db_settings(cache_server: Server) -> None:
 @pytest.fixture(autouse=True)
 def _empty_cache(request: pytest.FixtureRequest) -> None:
     """Let each test with a database begin with an empty cache, and with no reason counted."""
-    if {"db", "transactional_db"} & set(request.fixturenames):
+    uses_database = {"db", "transactional_db"} & set(request.fixturenames)
+    if uses_database or request.node.get_closest_marker("django_db"):
+        from django.contrib.contenttypes.models import ContentType
+
         from cacheops_django import caches, reasons
 
         server = request.getfixturevalue("cache_server")
@@ -45,3 +48,5 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
             client.flushall()
         caches.current().registries.clear()
         reasons.bypasses.clear()
+        # They are made when first asked for, in a test that then takes them back.
+        ContentType.objects.clear_cache()

@@ -142,10 +142,10 @@ def _ask(
 
 def _plan(queryset: QuerySet[Any], query: Query, using: str, asked: Hashable) -> tuple[bytes, Dependencies]:
     """Return the key of what is asked, and what it depends on; raise Uncacheable or Unfingerprintable."""
-    if scopes.is_deciding() or vars(queryset)["_for_write"]:
-        raise Uncacheable("a write is decided on what this reads")
     if query.select_for_update:
         raise Uncacheable("select_for_update() asks for locks, not only for rows")
+    if scopes.is_deciding() or vars(queryset)["_for_write"]:
+        raise Uncacheable("a write is decided on what this reads")
     if queryset._iterable_class not in ITERABLES:
         kind = queryset._iterable_class
         raise Uncacheable(f"{kind.__module__}.{kind.__qualname__} makes results in a way of its own")
