@@ -170,3 +170,41 @@ def test_a_client_that_decodes_is_refused(kind):
 @pytest.mark.parametrize("timeout, expected", [(None, PATIENCE), (10, PATIENCE), (0.2, 0.1)])
 def test_no_command_blocks_for_longer_than_the_client_waits(timeout, expected):
     assert SyncDriver(redis.Redis(socket_timeout=timeout)).patience == expected
+
+
+class ValkeyError(Exception):
+    """As valkey-py calls what it raises, which is no error of redis-py."""
+
+
+class NoScriptError(ValkeyError):
+    pass
+
+
+class OtherClient:
+    """A client of another library, whose server knows no script and no other command."""
+
+    def __init__(self):
+        self.connection_pool = redis.ConnectionPool()
+        self.sent = []
+
+    def execute_command(self, *command):
+        self.sent.append(command[0])
+        if command[0] == "EVAL":
+            return b"done"
+        raise NoScriptError if command[0] == "EVALSHA" else ValkeyError("refused")
+
+
+def test_the_errors_of_other_libraries_are_understood():
+    driver = SyncDriver(OtherClient())
+    assert driver.run(asking(Call(ECHO, (), ()))) == b"done"
+    assert driver.client.sent == ["EVALSHA", "EVAL"]
+    with pytest.raises(BackendError, match="refused"):
+        driver.run(asking(PING))
+
+
+def test_an_error_of_the_callers_own_work_stays_what_it_is(driver):
+    def work():
+        raise redis.RedisError("of another server")
+
+    with pytest.raises(redis.RedisError, match="another"):
+        driver.run(asking(Work(work)))

@@ -86,7 +86,9 @@ class SimpleCacheContract:
         assert cache.get("k", None) is None
 
     @pytest.mark.parametrize(
-        "key", ["j", "K", "k ", "", "kk", "ключ", "../k", "k" * 1000, 1, ("k",)], ids=repr
+        "key",
+        ["j", "K", "k ", "", "kk", "ключ", "../k", "k" * 1000, 1, ("k",)],
+        ids=lambda key: ascii(key)[:9],
     )
     def test_keys_are_kept_apart(self, cache: Any, key: Any) -> None:
         cache.set("k", 1)
