@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -39,17 +38,6 @@ class CacheOptions:
     degrade: bool = False
     """Whether the program goes on without the cache while the server is away, instead of failing."""
 
-    compression: str | None = None
-    """How long payloads are compressed: "zstd" or "lz4" (an extra each), or not at all."""
-
-    compress_above: int = 1024
-    """Bytes from which on a payload is long."""
-
-    # Not told by repr(), which ends up in logs.
-    signing_key: str | bytes | Sequence[str | bytes] | None = field(default=None, repr=False)
-    """What payloads are signed with, so that nothing is loaded that strangers have put into the store. Of
-    several keys the first one signs, and what any of them has signed is loaded."""
-
     def __post_init__(self) -> None:
         if not isinstance(self.degrade, bool):
             raise ConfigurationError(f"degrade must be True or False, got {self.degrade!r}")
@@ -66,14 +54,6 @@ class CacheOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")
-        self._check_payloads()
-
-    def _check_payloads(self) -> None:
-        from . import compression, signing  # these stand on the serializers, which nobody needs for a timeout
-
-        compression.check(self.compression, self.compress_above)
-        if self.signing_key is not None:
-            object.__setattr__(self, "signing_key", signing.secrets(self.signing_key))
 
 
 def seconds(value: Any, name: str) -> float | None:
