@@ -47,7 +47,7 @@ OUTDATED = {
 def test_an_entry_is_not_served_when(stamps):
     _, found = replay(flows.fetch("k", STAMPS), [[HEAD + b"rows", *stamps]])
     assert found.payload is None
-    assert found.outdated == b"rows"
+    assert found.outdated == HEAD + b"rows"
 
 
 @pytest.mark.parametrize("entry", [b"", b"\x01", b"\x02" + HEAD[1:] + b"rows", b"rows" * 20])

@@ -112,9 +112,12 @@ class ComputingVerbs(Verbs):
         yield from self._unless_down(self._looking(lookup), None)
 
     def _reading_old(self, lookup: Lookup) -> Flow[Any]:
-        (payload,) = yield from self._unless_down(simple.read([_old(lookup.key)]), [None])
+        (entry,) = yield from self._unless_down(simple.read([_old(lookup.key)]), [None])
+        if entry is None:
+            return MISS
+        head, payload = entry[: lookup.stamps.head_length], entry[lookup.stamps.head_length :]
         try:
-            return MISS if payload is None else load(self.serializer, payload)
+            return load(self.serializer, payload, (lookup.key, head))
         except LoadError:
             return MISS
 

@@ -116,7 +116,7 @@ class Found:
     """The head to store an answer under that is computed from now on, if every stamp is there."""
 
     outdated: bytes | None = None
-    """What may not be served any more, or only to who has agreed to outdated answers."""
+    """An entry that may not be served any more, or only to who has agreed to outdated answers."""
 
     is_garbage: bool = False
     """Whether under the entry's key stands what is no entry of this format."""
@@ -141,10 +141,9 @@ def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
         return Found(None, head)
     if not entry.startswith(FORMAT) or len(entry) < stamps.head_length:
         return Found(None, head, is_garbage=True)
-    payload = entry[stamps.head_length :]
     if head is not None and entry.startswith(head):
-        return Found(payload, head)
-    return Found(None, head, outdated=payload)
+        return Found(entry[stamps.head_length :], head)
+    return Found(None, head, outdated=entry)
 
 
 def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) -> Flow[Acquired]:
@@ -182,12 +181,12 @@ def fill(key: str, head: bytes, payload: bytes, lifetime: int) -> Flow[None]:
     yield Command("SET", (key, head + payload, *(("PX", lifetime) if lifetime else ())))
 
 
-def retire(key: str, old: str, payload: bytes, lifetime: int) -> Flow[None]:
-    """Move an answer that has been invalidated to where it may still be had for so many milliseconds.
+def retire(key: str, old: str, entry: bytes, lifetime: int) -> Flow[None]:
+    """Move an entry that has been invalidated to where it may still be had for so many milliseconds.
 
     The entry goes first: who dies in between leaves nothing, and the time does not begin again.
     """
-    yield (Command("DEL", (key,)), Command("SET", (old, payload, "PX", lifetime)))
+    yield (Command("DEL", (key,)), Command("SET", (old, entry, "PX", lifetime)))
 
 
 Changes = Mapping[str, Iterable[Row] | None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +39,17 @@ class CacheOptions:
     degrade: bool = False
     """Whether the program goes on without the cache while the server is away, instead of failing."""
 
+    compression: str | None = None
+    """How long payloads are compressed: "zstd" or "lz4" (an extra each), or not at all."""
+
+    compress_above: int = 1024
+    """Bytes from which on a payload is long."""
+
+    # Not told by repr(), which ends up in logs.
+    signing_key: str | bytes | Sequence[str | bytes] | None = field(default=None, repr=False)
+    """What payloads are signed with, so that nothing is loaded that strangers have put into the store. Of
+    several keys the first one signs, and what any of them has signed is loaded."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.degrade, bool):
             raise ConfigurationError(f"degrade must be True or False, got {self.degrade!r}")
@@ -50,10 +62,21 @@ class CacheOptions:
             raise ConfigurationError(
                 "fence_lifetime must be a number of seconds, got None: a fence needs an end"
             )
-        for name in ("max_schemes", "max_conjunctions", "max_fences"):
+        for name in ("max_schemes", "max_conjunctions", "max_fences", "compress_above"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")
+        self._check_payloads()
+
+    def _check_payloads(self) -> None:
+        if self.compression is not None:
+            from .compression import check
+
+            check(self.compression, self.compress_above)
+        if self.signing_key is not None:
+            from .signing import secrets
+
+            object.__setattr__(self, "signing_key", secrets(self.signing_key))
 
 
 def seconds(value: Any, name: str) -> float | None:

@@ -9,6 +9,10 @@
 ``"msgpack"``         as JSON, with bytes, datetimes with a time zone (in UTC) and keys of any such type; a
                       tuple comes back as a list. Needs the extra ``cacheops-core[msgpack]``.
 ====================  =================================================================================
+
+`compression.Compressed` and `signing.Signed` are put around any of these. A serializer that must know which
+entry a payload belongs to, as one that signs, has ``dumps_for(place, value)`` and ``loads_for(place, payload)``
+beside ``dumps`` and ``loads``; caches then use these.
 """
 
 from __future__ import annotations
@@ -25,11 +29,18 @@ __all__ = [
     "LoadError",
     "MsgpackSerializer",
     "PickleSerializer",
+    "Place",
     "Serializer",
     "dump",
+    "is_bound",
     "load",
+    "protected",
     "resolve",
 ]
+
+
+Place = tuple[str | bytes, ...]
+"""Where a payload belongs: the name of its entry, and what the entry begins with."""
 
 
 class DumpError(CacheopsError, TypeError):
@@ -126,10 +137,32 @@ def _load_named(name: str) -> Any:
         ) from error
 
 
-def dump(serializer: Serializer, value: Any) -> bytes:
-    """Return the value as bytes, or raise ``DumpError`` whatever went wrong in the serializer."""
+def protected(
+    serializer: Any, *, compression: str | None, compress_above: int, signing_key: Any
+) -> Serializer:
+    """Return the serializer that does as this one, then compresses, then signs, as far as that is asked for."""
+    found = resolve(serializer)
+    if compression is not None:
+        from .compression import Compressed
+
+        found = Compressed(found, compression, compress_above)
+    if signing_key is not None:
+        from .signing import Signed
+
+        found = Signed(found, signing_key)
+    return found
+
+
+def is_bound(serializer: Serializer) -> bool:
+    """Return whether payloads of this serializer load only where they belong."""
+    return hasattr(serializer, "loads_for")
+
+
+def dump(serializer: Serializer, value: Any, place: Place = ()) -> bytes:
+    """Return the value as bytes for a place, or raise ``DumpError`` whatever went wrong in the serializer."""
+    bound = getattr(serializer, "dumps_for", None)
     try:
-        payload = serializer.dumps(value)
+        payload: bytes = serializer.dumps(value) if bound is None else bound(place, value)
     except Exception as error:
         kind = type(value)
         raise DumpError(
@@ -139,9 +172,12 @@ def dump(serializer: Serializer, value: Any) -> bytes:
     return payload
 
 
-def load(serializer: Serializer, payload: bytes) -> Any:
-    """Return the value, or raise ``LoadError`` whatever went wrong in the serializer."""
+def load(serializer: Serializer, payload: bytes, place: Place = ()) -> Any:
+    """Return the value from a place, or raise ``LoadError`` whatever went wrong in the serializer."""
+    bound = getattr(serializer, "loads_for", None)
     try:
-        return serializer.loads(payload)
+        return serializer.loads(payload) if bound is None else bound(place, payload)
+    except LoadError:
+        raise
     except Exception as error:
         raise LoadError(f"{len(payload)} stored bytes do not load: {error!r}") from error

@@ -2,6 +2,9 @@
 
 A whole number is stored as its digits, so that the server can add to it; every other value as an entry
 without stamps. Neither can be taken for the other: an entry begins with a byte that is no digit or sign.
+
+Where payloads are signed, numbers are signed too. The server cannot add to those, so it swaps one that has been
+added to for the one that was read, if that is still there.
 """
 
 from __future__ import annotations
@@ -11,28 +14,33 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .flows import Call, Command, Flow
-from .scripts import INCR
-from .serializers import LoadError, Serializer, dump, load
+from .scripts import INCR, SWAP
+from .serializers import LoadError, Serializer, dump, is_bound, load
 from .stamps import FORMAT
 
 _NUMBER = re.compile(rb"-?[0-9]{1,19}")
 _LIMIT = 2**63
 
 
-def encode(serializer: Serializer, value: Any) -> bytes:
-    """Return a value as it is stored; raise DumpError if it can not be."""
-    if type(value) is int and -_LIMIT <= value < _LIMIT:
+def encode(serializer: Serializer, key: str, value: Any) -> bytes:
+    """Return a value as it is stored under a key; raise DumpError if it can not be."""
+    if is_number(value) and not is_bound(serializer):
         return b"%d" % value
-    return FORMAT + dump(serializer, value)
+    return FORMAT + dump(serializer, value, (key, FORMAT))
 
 
-def decode(serializer: Serializer, stored: bytes) -> Any:
-    """Return a value that was stored; raise LoadError if these bytes are none."""
-    if _NUMBER.fullmatch(stored):
+def decode(serializer: Serializer, key: str, stored: bytes) -> Any:
+    """Return a value that was stored under a key; raise LoadError if these bytes are none."""
+    if _NUMBER.fullmatch(stored) and not is_bound(serializer):
         return int(stored)
     if not stored.startswith(FORMAT):
         raise LoadError(f"{len(stored)} stored bytes are no entry")
-    return load(serializer, stored[len(FORMAT) :])
+    return load(serializer, stored[len(FORMAT) :], (key, FORMAT))
+
+
+def is_number(value: Any) -> bool:
+    """Return whether this is a whole number that the server could add to."""
+    return type(value) is int and -_LIMIT <= value < _LIMIT
 
 
 def read(keys: Iterable[str]) -> Flow[list[bytes | None]]:
@@ -57,6 +65,15 @@ def add(key: str, entry: bytes, lifetime: int) -> Flow[bool]:
 def incr(key: str, delta: int, lifetime: int) -> Flow[int | None]:
     """Add to a whole number and return the sum, or None if what stands there is none."""
     return (yield Call(INCR, (key,), (delta, lifetime)))  # type: ignore[no-any-return]  # replies are untyped
+
+
+def swap(key: str, old: bytes | None, new: bytes, lifetime: int | None) -> Flow[bool]:
+    """Store an entry if what was read is still there, None for nothing; return whether it was.
+
+    Without a lifetime the new entry ends when the old one would have.
+    """
+    keep = b"keep" if lifetime is None else b"%d" % lifetime
+    return bool((yield Call(SWAP, (key,), (b"" if old is None else old, new, keep))))
 
 
 def touch(key: str, lifetime: int) -> Flow[bool]:

@@ -8,6 +8,7 @@ from typing import Any
 from . import simple
 from .errors import CacheMiss, ConfigurationError
 from .flows import Flow
+from .serializers import is_bound
 from .verbs import NOT_GIVEN, NOTHING, Verbs, milliseconds
 
 
@@ -34,18 +35,21 @@ class SimpleVerbs(Verbs):
 
     def setting_many(self, values: Iterable[tuple[Any, Any]], timeout: Any = NOT_GIVEN) -> Flow[None]:
         """Store values; raise DumpError, and store none, if one of them cannot be stored."""
-        entries = {self._simple_key(key): simple.encode(self.serializer, value) for key, value in values}
+        named = [(self._simple_key(key), value) for key, value in values]
+        entries = {name: simple.encode(self.serializer, name, value) for name, value in named}
         yield from self._unless_down(simple.write(entries, self._lifetime(timeout)), None)
 
     def adding(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
         """Store a value if there is none yet; return whether it was."""
-        entry = simple.encode(self.serializer, value)
-        flow = simple.add(self._simple_key(key), entry, self._lifetime(timeout))
+        name = self._simple_key(key)
+        flow = simple.add(name, simple.encode(self.serializer, name, value), self._lifetime(timeout))
         return bool((yield from self._unless_down(flow, False)))
 
     def incrementing(self, key: Any, delta: int, timeout: Any = NOT_GIVEN) -> Flow[int]:
         """Add to a whole number; where the server is away, as if there were none yet."""
-        flow = simple.incr(self._simple_key(key), delta, self._lifetime(timeout))
+        name, lifetime = self._simple_key(key), self._lifetime(timeout)
+        is_readable = not is_bound(self.serializer)
+        flow = simple.incr(name, delta, lifetime) if is_readable else self._adding_to(name, delta, lifetime)
         total = yield from self._unless_down(flow, delta)
         if total is None:
             raise ConfigurationError(
@@ -61,6 +65,18 @@ class SimpleVerbs(Verbs):
     def deleting(self, key: Any) -> Flow[bool]:
         """Remove a value; return whether there was one."""
         return bool((yield from self._unless_down(simple.forget(self._simple_key(key)), False)))
+
+    def _adding_to(self, name: str, delta: int, lifetime: int) -> Flow[int | None]:
+        while True:
+            (entry,) = yield from simple.read([name])
+            value, is_hit = (None, False) if entry is None else self._decoded(name, entry)
+            before: Any = value if is_hit else 0
+            if not simple.is_number(before) or not simple.is_number(before + delta):
+                return None
+            # What does not verify counts as nothing, its end included.
+            new, until = simple.encode(self.serializer, name, before + delta), None if is_hit else lifetime
+            if (yield from simple.swap(name, entry, new, until)):
+                return int(before + delta)
 
     def _simple_key(self, key: Any) -> str:
         return self._entry_key(key, self._stamp_keys(NOTHING))

@@ -20,7 +20,7 @@ from .errors import BackendError
 from .flows import Flow
 from .keys import stable_key
 from .options import CacheOptions, seconds
-from .serializers import DumpError, LoadError, dump, load, resolve
+from .serializers import DumpError, LoadError, dump, load, protected
 from .stamps import NONCE, StampKeys
 from .units import Owed, Unit, compact, merge
 
@@ -55,7 +55,7 @@ class Lookup:
     head: bytes | None = None
     """What an answer computed from now on may be stored under; None if it may not be stored."""
     outdated: bytes | None = None
-    """The payload of an answer that has been invalidated."""
+    """An entry whose answer has been invalidated, with the head that it was stored under."""
 
     @property
     def newest(self) -> int:
@@ -68,7 +68,12 @@ class Verbs:
 
     def __init__(self, serializer: Any, options: CacheOptions | None, changed: Mapping[str, Any]) -> None:
         self.options = replace(options, **changed) if options else CacheOptions(**changed)
-        self.serializer = resolve(serializer)
+        self.serializer = protected(
+            serializer,
+            compression=self.options.compression,
+            compress_above=self.options.compress_above,
+            signing_key=self.options.signing_key,
+        )
         self.registries: flows.Registries = {}
         """The schemes of each table as last seen by this process: a hint on which fields of a row matter."""
         self.latest_birth = 0
@@ -93,9 +98,11 @@ class Verbs:
         lifetime = milliseconds(lookup.timeout)
         try:
             if lookup.stamps.keys:
-                flow = flows.fill(lookup.key, lookup.head, dump(self.serializer, value), lifetime)
+                payload = dump(self.serializer, value, (lookup.key, lookup.head))
+                flow = flows.fill(lookup.key, lookup.head, payload, lifetime)
             else:
-                flow = simple.write({lookup.key: simple.encode(self.serializer, value)}, lifetime)
+                entry = simple.encode(self.serializer, lookup.key, value)
+                flow = simple.write({lookup.key: entry}, lifetime)
         except DumpError as error:
             self._warn_once(error)
             return False
@@ -110,9 +117,9 @@ class Verbs:
         lookup.head, lookup.outdated = found.head, found.outdated
         if found.is_garbage:
             log.warning("What stands under %s is no entry and counts as a miss", lookup.key)
-        if found.payload is not None:
+        if found.payload is not None and found.head is not None:
             try:
-                lookup.value = load(self.serializer, found.payload)
+                lookup.value = load(self.serializer, found.payload, (lookup.key, found.head))
                 lookup.is_hit = True
             except LoadError as error:
                 # Garbage, another version's classes, a changed serializer: whatever it is, it is a miss.
@@ -131,7 +138,7 @@ class Verbs:
 
     def _decoded(self, name: str, entry: bytes) -> tuple[Any, bool]:
         try:
-            return simple.decode(self.serializer, entry), True
+            return simple.decode(self.serializer, name, entry), True
         except LoadError as error:
             log.warning("Entry %s counts as a miss: %s", name, error)
             return None, False
