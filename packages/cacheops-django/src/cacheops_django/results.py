@@ -211,9 +211,10 @@ class Results:
                 lookup.head = None
         return Asked(cache, key, found, lookup)
 
-    def cache(self, func: Callable[..., Any]) -> Cache:
+    def cache(self, func: Callable[..., Any] | None) -> Cache:
         """Return the cache in which the results are, which may depend on whoever is asking."""
-        names = [table for table, _ in self.dependencies().tables]
+        known = self._know()[1]
+        names = [] if isinstance(known, str) else [table for table, _ in known.tables]
         settings = conf.current()
         databases = {settings.primary_of(_database_of(sample)) for sample in self.samples} or {
             DEFAULT_DB_ALIAS

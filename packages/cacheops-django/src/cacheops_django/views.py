@@ -1,0 +1,296 @@
+"""Views whose answers are kept: until a sample changes (`cached_view_as`), or for a time (`cached_view`).
+
+An answer is kept by scheme, host, path and query of the URL, by the arguments of the view, and by what the view has
+been seen to vary by (`varying`). One process learns what a page varies by from the first answer to it; others find
+it in the cache. To look under too little is of no harm: an answer is only ever kept under all that it varied by, so
+whatever is found there was an answer to a request that looked the same.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import types
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial, update_wrapper
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from cacheops_core.errors import ConfigurationError
+from cacheops_core.keys import call_key, stable_key
+
+from . import conf, responses, varying
+from .results import NOT_GIVEN, Results, Sample, Unstored
+from .shelves import ProjectShelf, Shelf
+from .varying import Dimensions, Watch
+
+__all__ = ["CachedView", "ViewDecorator", "cached_view", "cached_view_as", "decorator"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger("cacheops")
+
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class CachedView(Generic[P, R]):
+    """A view that is called only for answers that are not kept."""
+
+    __wrapped__: Callable[P, R]
+
+    def __init__(self, view: Callable[P, R], shelf: Shelf, extra: Any) -> None:
+        update_wrapper(self, view)
+        self._shelf = shelf
+        self._extra = extra
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        visit = self._visit(args, kwargs)
+        if visit is None:
+            return self.__wrapped__(*args, **kwargs)
+        return cast(R, visit.answer(partial(self.__wrapped__, *args, **kwargs)))
+
+    def invalidate(self, page: str | HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Drop the answers that are kept for a page, in every language and for everybody.
+
+        ``page`` is an absolute URL or a request; after it come the arguments of the view, as in its URL pattern.
+        """
+        self._shelf.drop(self._page(page, args, kwargs))
+
+    async def ainvalidate(self, page: str | HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Drop the answers that are kept for a page, as `invalidate` does."""
+        await sync_to_async(self.invalidate)(page, *args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        bound = cast(Any, self.__wrapped__).__get__(instance, owner)
+        return self if bound is self.__wrapped__ else type(self)(bound, self._shelf, self._extra)
+
+    def __cache_key__(self) -> Any:
+        return self.__wrapped__, self._extra, self._shelf.identity
+
+    def __repr__(self) -> str:
+        return f"<cached {self.__wrapped__!r}>"
+
+    def _visit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Visit | None:
+        """Return what is to be asked for a request; None if its answer is not to be cached."""
+        function, instance = unbound(self.__wrapped__)
+        rest, named = list(args), dict(kwargs)
+        if instance is None and _is_method(function) and rest:
+            instance = rest.pop(0)
+        request = rest.pop(0) if rest else named.pop("request", None)
+        if not isinstance(request, HttpRequest):
+            raise ConfigurationError(
+                f"{function!r} is cached as a view and got no request first, but {request!r}"
+            )
+        if request.method not in ("GET", "HEAD") or not conf.current().enabled:
+            return None
+        page = self._page(request, tuple(rest), named)
+        return Visit(self._shelf, function, instance, request, page)
+
+    def _page(self, page: str | HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """Return what stands for one page of this view, whoever looks at it."""
+        function, instance = unbound(self.__wrapped__)
+        # Of a method it is that of all objects: who drops a page has none of them at hand.
+        before = () if instance is None and not _is_method(function) else (None,)
+        extra = (self._extra, self._shelf.identity)
+        return call_key(function, (*before, url_of(page), *args), kwargs, extra)
+
+
+class CachedCoroutineView(CachedView[P, Coroutine[Any, Any, Any]]):
+    """The same for ``async def``."""
+
+    def __init__(self, view: Callable[P, Coroutine[Any, Any, Any]], shelf: Shelf, extra: Any) -> None:
+        super().__init__(view, shelf, extra)
+        markcoroutinefunction(self)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        visit = self._visit(args, kwargs)
+        if visit is None:
+            return await self.__wrapped__(*args, **kwargs)
+        return await visit.aanswer(partial(self.__wrapped__, *args, **kwargs))
+
+
+class Visit:
+    """One request to a cached view."""
+
+    def __init__(
+        self, shelf: Shelf, function: Callable[..., Any], instance: Any, request: HttpRequest, page: bytes
+    ) -> None:
+        self.shelf = shelf
+        self.function = function
+        self.instance = instance
+        self.request = request
+        self.page = page
+        self.known: Dimensions | None = None
+        """What the page is known to vary by."""
+        self.looked: Dimensions = frozenset()
+        """What its answer is looked for under."""
+        self._made: Any = NOT_GIVEN
+        """What the view itself has answered."""
+
+    def answer(self, view: Callable[[], Any]) -> HttpResponseBase:
+        """Return the answer that is kept, or else the view's, which is kept if it may be."""
+        if not self._look():
+            with suppress(Unstored):
+                self._compute(view)
+            return cast(HttpResponseBase, self._made)
+        found = self.shelf.answer(self.function, self._key, partial(self._compute, view), self.page)
+        return self._response(found)
+
+    async def aanswer(self, view: Callable[[], Awaitable[Any]]) -> HttpResponseBase:
+        """Return the answer as `answer` does, from a coroutine function."""
+        if not await sync_to_async(self._look)():
+            with suppress(Unstored):
+                await self._acompute(view)
+            return cast(HttpResponseBase, self._made)
+        found = await self.shelf.aanswer(self.function, self._key, partial(self._acompute, view), self.page)
+        return self._response(found)
+
+    def _look(self) -> bool:
+        """Choose what to look under; return whether the answer to this request may be found there."""
+        self.known = self.shelf.dimensions(self.page)
+        self.looked = self.shelf.usual if self.known is None else self.known
+        return varying.may_ask(self.request, self.looked)
+
+    def _key(self) -> bytes:
+        return stable_key("view", self.page, self.instance, varying.values(self.request, self.looked))
+
+    def _response(self, found: Any) -> HttpResponseBase:
+        return responses.from_data(found) if self._made is NOT_GIVEN else self._made
+
+    def _compute(self, view: Callable[[], Any]) -> Any:
+        watch = Watch(self.request)
+        with watch.watching():
+            response = view()
+            if hasattr(response, "render"):
+                response = response.render()
+        learned = self._weigh(watch, response)
+        if learned is not None:
+            self.shelf.learn(self.page, learned)
+            raise Unstored(response)
+        return responses.to_data(response)
+
+    async def _acompute(self, view: Callable[[], Awaitable[Any]]) -> Any:
+        watch = Watch(self.request)
+        with watch.watching():
+            response = await view()
+            if hasattr(response, "render"):
+                response = await sync_to_async(response.render)()
+        learned = self._weigh(watch, response)
+        if learned is not None:
+            await sync_to_async(self.shelf.learn)(self.page, learned)
+            raise Unstored(response)
+        return responses.to_data(response)
+
+    def _weigh(self, watch: Watch, response: HttpResponseBase) -> Dimensions | None:
+        """Return None if the response can be kept where it was looked for; else what the page varies by.
+
+        Raises it as Unstored if it cannot be kept at all.
+        """
+        self._made = response
+        if not isinstance(response, HttpResponseBase):
+            raise Unstored(response)  # Django says best what is wrong with it
+        reason, varies_by = watch.refusal(response), watch.learn(response)
+        if reason is not None or self.request.method == "HEAD":
+            log.debug("An answer of %r is not kept: %s", self.function, reason or "it has no body")
+            raise Unstored(response)
+        varies_by = varies_by if self.known is None else self.known | varies_by
+        return None if varies_by == self.looked else varies_by
+
+
+class ViewDecorator(Protocol):
+    """What makes a view a cached one."""
+
+    def __call__(self, view: Callable[P, R], /) -> CachedView[P, R]: ...
+
+
+def decorator(shelf: Shelf, extra: Any) -> ViewDecorator:
+    """Return what makes a view one whose answers are kept on this shelf."""
+
+    def decorate(view: Callable[..., Any]) -> CachedView[..., Any]:
+        if not callable(view) or isinstance(view, type):
+            raise ConfigurationError(
+                f"only views can be cached, got {view!r}: of a class, cache its as_view()"
+            )
+        kind = CachedCoroutineView if iscoroutinefunction(view) else CachedView
+        return kind(view, shelf, extra)
+
+    return cast(ViewDecorator, decorate)
+
+
+def cached_view_as(
+    *samples: Sample,
+    timeout: Any = None,
+    extra: Any = None,
+    lock: bool | None = None,
+    keep_fresh: bool = True,
+    stale: float = 0.0,
+) -> ViewDecorator:
+    """Keep the answers of a view until one of the samples changes; the arguments are those of `cached_as`."""
+    if not samples:
+        raise ConfigurationError(
+            "cached_view_as needs a queryset, a model or an instance to depend on, got none"
+        )
+    return decorator(ProjectShelf(Results(samples, timeout, lock=lock, stale=stale)), extra)
+
+
+@overload
+def cached_view(view: Callable[P, R], /) -> CachedView[P, R]: ...
+
+
+@overload
+def cached_view(
+    view: None = None, /, *, timeout: Any = ..., extra: Any = ..., lock: bool = ..., stale: float = ...
+) -> ViewDecorator: ...
+
+
+def cached_view(
+    view: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout: Any = None,
+    extra: Any = None,
+    lock: bool = False,
+    stale: float = 0.0,
+) -> Any:
+    """Keep the answers of a view for ``timeout`` seconds, for ever if that is None."""
+    decorate = decorator(ProjectShelf(Results((), timeout, lock=lock, stale=stale)), extra)
+    return decorate if view is None else decorate(view)
+
+
+def url_of(page: str | HttpRequest) -> tuple[Any, ...]:
+    """Return what tells a URL from others: its scheme, host, path and what stands in its query, in no order."""
+    if isinstance(page, HttpRequest):
+        scheme, host, path = page.scheme or "", page.get_host(), page.path
+        query = page.META.get("QUERY_STRING", "")
+    else:
+        parts = urlsplit(page)
+        scheme, host, path, query = parts.scheme, parts.netloc, unquote(parts.path) or "/", parts.query
+        if not scheme or not host:
+            raise ConfigurationError(
+                f"a page is known by its absolute URL, as http://example.com/news, or by a request, got {page!r}"
+            )
+    # Latin-1 tells all bytes apart, whatever encoding the view is going to read them in.
+    pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
+    host = host.lower().removesuffix(DEFAULT_PORTS.get(scheme, ""))
+    return scheme, host, path, sorted(pairs, key=lambda pair: pair[0])
+
+
+def unbound(view: Any) -> tuple[Any, Any]:
+    """Return a view as a function, and the object that it is a method of, None if there is none."""
+    while isinstance(view, partial) and not view.args and not view.keywords:
+        # Django's method_decorator hands decorators a method in this form.
+        view = view.func
+    return (view.__func__, view.__self__) if isinstance(view, types.MethodType) else (view, None)
+
+
+def _is_method(function: Any) -> bool:
+    try:
+        return next(iter(inspect.signature(function).parameters), None) == "self"
+    except (TypeError, ValueError):
+        return False
