@@ -1,9 +1,12 @@
-"""The thin package keeps the two promises that it makes: it imports alone, and says which version it is."""
+"""What the package says of itself: its version, its names, and what it does without."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from importlib.metadata import version
+
+import pytest
 
 import cacheops_jinja2
 
@@ -14,3 +17,13 @@ def test_the_module_says_the_version_that_was_installed():
 
 def test_importing_it_needs_no_django():
     assert "django" not in sys.modules
+
+
+def test_importing_it_opens_no_connection_and_loads_no_client():
+    code = "import sys, cacheops_jinja2; print('redis' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+@pytest.mark.parametrize("name", cacheops_jinja2.__all__)
+def test_each_name_can_be_imported(name):
+    assert hasattr(cacheops_jinja2, name)

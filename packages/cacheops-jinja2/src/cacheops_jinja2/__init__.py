@@ -1,3 +1,7 @@
-"""Cached fragments for Jinja2 templates. This release reserves the name; the tags follow in a later one."""
+"""Cached fragments for Jinja2 templates: the tags ``{% cached %}`` and ``{% cached_as %}``."""
+
+from .extension import CacheopsExtension
 
 __version__ = "0.1.0"
+
+__all__ = ["CacheopsExtension"]
