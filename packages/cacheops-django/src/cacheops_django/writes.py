@@ -30,6 +30,8 @@ from cacheops_core.conditions import Row, quoted
 
 from . import caches, rows, scopes
 from .announcements import ObjectRow
+from .dependencies import refuse_unknown
+from .reasons import Uncacheable
 from .signals import cache_invalidated
 from .transactions import Work, note, settle, statement, work_of
 
@@ -90,7 +92,7 @@ class Target:
 def insert(original: Callable[..., Any], compiler: Any, returning_fields: Any = None) -> Any:
     """Insert, and note the rows as they are now."""
     target = Target(compiler)
-    with _running(compiler) as work:
+    with _running(target) as work:
         result = original(compiler, returning_fields)
         # Of a row that was there already and is updated, nobody knows what it was.
         is_upsert = compiler.query.on_conflict == OnConflict.UPDATE
@@ -106,7 +108,7 @@ def update(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
     compiler._cacheops_is_tracked = True
     target = Target(compiler)
     tracking = scopes.current_tracking()
-    with _running(compiler, is_tracked=tracking != "nothing") as work:
+    with _running(target, is_tracked=tracking != "nothing") as work:
         before = _lock(target, work) if tracking == "rows" else None
         result = original(compiler, *args, **kwargs)
         changed = _changed(before, result, counts=args[:1] == (ROW_COUNT,))
@@ -121,25 +123,29 @@ def update(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
 def delete(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: Any) -> Any:
     """Delete, and note the rows as they were."""
     target = Target(compiler)
-    with _running(compiler) as work:
+    with _running(target) as work:
         before = _lock(target, work)
         result = original(compiler, *args, **kwargs)
         changed = _changed(before, result, counts=args[:1] == (ROW_COUNT,))
         if changed is None or changed:
             target.note(work, changed)
-            for table in _cascades(target.model, set()):
+            for table in cascades(target.model):
                 note(work, table, None)
     return result
 
 
 @contextmanager
-def _running(compiler: Any, *, is_tracked: bool = True) -> Iterator[Work]:
+def _running(target: Target, *, is_tracked: bool = True) -> Iterator[Work]:
     """Wrap a write that is understood; one that is tracked gets a COMMIT to be fenced at, if it has none."""
-    connection = compiler.connection
+    connection = target.connection
     with statement(connection) if is_tracked else nullcontext(work_of(connection)) as work:
         was_expected, work.is_expected = work.is_expected, True
         try:
             yield work
+        except BaseException:
+            # Whoever catches this inside of a transaction may commit what had been done by then.
+            target.note(work, None, is_tracked=is_tracked)
+            raise
         finally:
             work.is_expected = was_expected
     settle(connection)
@@ -206,24 +212,31 @@ def _by_primary_key(target: Target) -> list[Any] | None:
 
 
 def _is_simple(query: Query) -> bool:
-    """Tell whether the condition speaks of nothing but columns of the table itself and values."""
+    """Tell whether the condition chooses the same rows again: by the table's own columns, and values that last."""
     query.get_initial_alias()
-    return (
-        sum(map(bool, query.alias_refcount.values())) == 1
-        and not any(isinstance(expression, Query | Subquery) for expression in _parts(query.where))
-        and query.group_by is None
-    )
+    if sum(map(bool, query.alias_refcount.values())) != 1 or query.group_by is not None:
+        return False
+    parts = [*_parts(query.where)]
+    if any(isinstance(part, Query | Subquery) for part in parts):
+        return False
+    try:
+        refuse_unknown(part for part in parts if hasattr(part, "as_sql"))
+    except Uncacheable:
+        return False
+    return True
 
 
 def _parts(expression: Any) -> Iterator[Any]:
     yield expression
     if isinstance(expression, WhereNode):
         children: list[Any] = list(expression.children)
+    elif isinstance(expression, list | tuple | set | frozenset):
+        children = list(expression)
     else:
         children = list(getattr(expression, "get_source_expressions", list[Any])())
         children.append(getattr(expression, "rhs", None))
     for child in children:
-        if child is not None:
+        if child is not expression:
             yield from _parts(child)
 
 
@@ -294,12 +307,22 @@ def _has_generated(target: Target, columns: Collection[str]) -> bool:
     return any(f.generated and f.column in columns for f in target.model._meta.local_concrete_fields)
 
 
-def _cascades(model: type[Model], seen: set[type[Model]]) -> Iterator[str]:
-    """Yield the tables whose rows the database itself deletes or changes with a row of the model."""
-    for relation in model._meta.related_objects:
+def cascades(model: type[Model]) -> frozenset[str]:
+    """Return the tables whose rows the database itself deletes or changes with a row of the model."""
+    found: set[type[Model]] = set()
+    _follow(model, found)
+    return frozenset(related._meta.db_table for related in found)
+
+
+def _follow(model: type[Model], found: set[type[Model]]) -> None:
+    # Relations without a name to be followed by are followed by the database all the same.
+    for relation in model._meta.get_fields(include_hidden=True):
         related = relation.related_model
         # Django 6.1: models.DB_CASCADE, DB_SET_NULL, DB_SET_DEFAULT
-        if hasattr(getattr(relation, "on_delete", None), "on_delete_sql") and related not in seen:
-            seen.add(related)
-            yield related._meta.db_table
-            yield from _cascades(related, seen)
+        if (
+            hasattr(getattr(relation, "on_delete", None), "on_delete_sql")
+            and relation.auto_created
+            and related not in found
+        ):
+            found.add(related)
+            _follow(related, found)
