@@ -2,6 +2,7 @@
 
 import pytest
 
+from cacheops_core.signing import Signed
 from cacheops_core.testing.contract import LockContract, SimpleCacheContract
 from cacheops_filecache import FileCache
 
@@ -13,6 +14,12 @@ def cache(tmp_path):
 
 class TestFileCache(SimpleCacheContract):
     pass
+
+
+class TestSignedFileCache(SimpleCacheContract):
+    @pytest.fixture
+    def cache(self, tmp_path):
+        return FileCache(tmp_path, serializer=Signed("pickle", "a key of the project"))
 
 
 class TestFileLocks(LockContract):

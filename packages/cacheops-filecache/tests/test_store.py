@@ -5,6 +5,7 @@
 
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -16,8 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cacheops_core.errors import CacheMiss, ConfigurationError
+from cacheops_core.keys import stable_key
 from cacheops_core.serializers import DumpError
+from cacheops_core.signing import Signed
 from cacheops_filecache import FileCache, file_cache
+from cacheops_filecache.entries import ENTRY, Entry, read, write
 from cacheops_filecache.locks import FileLock
 
 LONG_AGO = (1, 1)
@@ -196,6 +200,35 @@ def test_another_serializer_is_never_passed_by(tmp_path):
 def test_an_entry_of_another_serializer_is_a_miss(cache, tmp_path):
     cache.set("key", {1})
     assert FileCache(tmp_path / "cache", serializer="json").get("key", None) is None
+
+
+def forge(cache, key, payload, is_raw=False):
+    """Store bytes under a key as somebody would who knows how files are written, but no secret."""
+    digest = stable_key(key)
+    path = os.path.join(cache.directory, digest.hex() + ENTRY)
+    write(path, digest, Entry(payload, is_raw, time.time_ns() + 10**11))
+
+
+def stored_payload(cache, key):
+    digest = stable_key(key)
+    return read(os.path.join(cache.directory, digest.hex() + ENTRY), digest).payload
+
+
+def test_signed_values_come_back_and_those_of_strangers_do_not(tmp_path):
+    cache = FileCache(tmp_path, serializer=Signed("pickle", "a key of the project"))
+    cache.set_many({"text": "own", "bytes": b"own"})
+    assert cache.get_many(["text", "bytes"]) == {"text": "own", "bytes": b"own"}
+    forge(cache, "text", pickle.dumps("forged"))
+    forge(cache, "bytes", b"forged", is_raw=True)
+    assert cache.get_many(["text", "bytes"]) == {}
+
+
+def test_a_signed_value_under_another_key_is_a_miss(tmp_path):
+    cache = FileCache(tmp_path, serializer=Signed("pickle", "a key of the project"))
+    cache.set_many({"mine": 1, "yours": 2})
+    forge(cache, "mine", stored_payload(cache, "mine"))
+    forge(cache, "yours", stored_payload(cache, "mine"))
+    assert cache.get_many(["mine", "yours"]) == {"mine": 1}
 
 
 def test_what_does_not_serialize_is_an_error_and_the_old_value_stays(cache):

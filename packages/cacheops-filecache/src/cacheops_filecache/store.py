@@ -136,7 +136,7 @@ class FileCache:
         digest = stable_key(key)
         with self._changing(digest):
             entry = self._read(digest)
-            value = 0 if entry is None else self._loaded(entry, 0)
+            value = 0 if entry is None else self._loaded(digest, entry, 0)
             if type(value) is not int:
                 raise ConfigurationError(
                     f"incr needs a whole number under {key!r}, got {type(value).__qualname__}: set it to one first"
@@ -256,7 +256,7 @@ class FileCache:
         entry = self._read(digest)
         if entry is None:
             return _MISS
-        return self._loaded(entry, _MISS)
+        return self._loaded(digest, entry, _MISS)
 
     def _read(self, digest: bytes) -> Entry | None:
         try:
@@ -269,11 +269,11 @@ class FileCache:
             self._warn("what cannot be read counts as a miss: %s", error)
         return None
 
-    def _loaded(self, entry: Entry, otherwise: Any) -> Any:
+    def _loaded(self, digest: bytes, entry: Entry, otherwise: Any) -> Any:
         if entry.is_raw:
             return entry.payload if self._takes_bytes else otherwise
         try:
-            return load(self.serializer, entry.payload)
+            return load(self.serializer, entry.payload, (digest,))
         except LoadError as error:
             _log("an entry counts as a miss: %s", error)
             return otherwise
@@ -281,7 +281,8 @@ class FileCache:
     def _set(self, digest: bytes, value: Any, expires: int) -> bool:
         """Store a value and return whether it was; raise ``DumpError`` if it does not serialize."""
         is_raw = self._takes_bytes and type(value) is bytes
-        entry = Entry(value if is_raw else dump(self.serializer, value), is_raw, expires)
+        payload = value if is_raw else dump(self.serializer, value, (digest,))
+        entry = Entry(payload, is_raw, expires)
         try:
             try:
                 write(self._path(digest), digest, entry)
