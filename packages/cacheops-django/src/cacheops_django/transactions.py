@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from cacheops_core import units
@@ -159,13 +159,15 @@ def commit(original: Callable[..., Any], connection: Connection, *args: Any, **k
         for cache, unit in fenced:
             cache.fence(unit)
     except BaseException:
+        # Those that do stand must not keep others from storing until they expire.
+        _release(fenced)
         connection.rollback()
         raise
     try:
         result = original(connection, *args, **kwargs)
     except BaseException as error:
         # The changes stay noted: who ended in here may roll back, or try to commit once more.
-        if isinstance(error, InterfaceError | OperationalError) and connection.vendor != "sqlite":
+        if not _is_refusal(error, connection):
             # The connection may have gone before the answer came, and the server may commit a moment later.
             # The fences stand until they expire, so that nobody stores the rows of before.
             log.warning("COMMIT has failed and may yet have happened: its fences stand until they expire")
@@ -178,11 +180,19 @@ def commit(original: Callable[..., Any], connection: Connection, *args: Any, **k
     return result
 
 
+def _is_refusal(error: BaseException, connection: Connection) -> bool:
+    """Tell whether the database itself has answered that it does not commit; an interrupted call has no answer."""
+    if connection.vendor == "sqlite":
+        # The database is in this process: when the call is over, so is the COMMIT.
+        return True
+    return isinstance(error, DatabaseError) and not isinstance(error, OperationalError)
+
+
 def set_autocommit(
     original: Callable[..., Any], connection: Connection, autocommit: bool, *args: Any, **kwargs: Any
 ) -> Any:
     """Treat what turns autocommit on in the middle of a transaction as the COMMIT that it is."""
-    if autocommit and not connection.autocommit and work_of(connection).pending():
+    if autocommit and not connection.autocommit:
         return commit(original, connection, autocommit, *args, **kwargs)
     return original(connection, autocommit, *args, **kwargs)
 
