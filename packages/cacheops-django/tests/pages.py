@@ -81,7 +81,7 @@ def answering(request: HttpRequest, kind: str) -> Any:
         "missing": lambda: HttpResponse(status=404),
         "json": lambda: JsonResponse({"made": made[kind]}),
         "streaming": lambda: StreamingHttpResponse([b"a", b"b"]),
-        "cookie": lambda: HttpResponse(),
+        "cookie": HttpResponse,
         "header cookie": lambda: HttpResponse(headers={"Set-Cookie": "a=b"}),
         "everything": lambda: HttpResponse(headers={"Vary": "Accept, *"}),
         "nothing": lambda: None,

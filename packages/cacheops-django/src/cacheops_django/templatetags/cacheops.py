@@ -1,0 +1,22 @@
+"""`{% load cacheops %}`: fragments of templates that are kept until a sample changes, or for a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cacheops_django.fragments import CacheopsLibrary, FragmentDecorator, kept
+from cacheops_django.results import Results
+
+register = CacheopsLibrary()
+
+
+@register.decorator_tag
+def cached_as(queryset: Any, timeout: Any, fragment_name: Any, *extra: Any) -> FragmentDecorator:
+    """Keep the fragment until the sample changes; a timeout of 0 or None is that of the sample's profile."""
+    return kept(Results((queryset,), timeout or None, lock=None), fragment_name, extra)
+
+
+@register.decorator_tag
+def cached(timeout: Any, fragment_name: Any, *extra: Any) -> FragmentDecorator:
+    """Keep the fragment for so many seconds, for ever if that is 0 or None."""
+    return kept(Results((), timeout or None), fragment_name, extra)
