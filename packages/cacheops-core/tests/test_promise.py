@@ -4,6 +4,9 @@ A shop has rows with a category. Readers ask for the rows of a category, writers
 which writes had returned before a read began, and fails at once when an answer lacks one of them.
 """
 
+import itertools
+import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -304,6 +307,47 @@ def expire_fences(client):
     for key in client.scan_iter():
         if client.type(key) == b"zset":
             client.pexpire(key, -1)
+
+
+# Threads that share one cache
+
+
+def test_threads_that_share_a_cache_are_served_nothing_stale(shop):
+    guard, failures, deadline = threading.Lock(), [], time.monotonic() + 1.5
+
+    def write(id):
+        # One writer for each row, as its lock in the database would have it.
+        for category in itertools.cycle((1, 2, 3)):
+            hits = shop.hits
+            shop.write(id, category, category != 2)
+            # Writes without a pause would leave nothing to be served.
+            while shop.hits < hits + 5:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.001)
+
+    def read(scheme):
+        while time.monotonic() < deadline:
+            for category in (1, 2, 3, None):
+                shop.read(category, scheme)
+
+    def run(role, argument):
+        try:
+            role(argument)
+        except BaseException as error:
+            with guard:
+                failures.append(error)
+
+    schemes = [("category",), ("category", "shop"), ("category",), ("category", "currency")]
+    roles = [(write, 1), (write, 2), *((read, scheme) for scheme in schemes)]
+    threads = [threading.Thread(target=run, args=role) for role in roles]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert shop.hits > 50
+    assert len(shop.writes) > 10
 
 
 # Any key, at any step
