@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from importlib import metadata
 from typing import Any
 
@@ -187,6 +188,16 @@ MISTAKES = {
         {"CACHEOPS_SERIALIZER": "json.encoder"},
         "E022", "CACHEOPS_SERIALIZER is 'json.encoder', which has no dumps and no loads", 'Write "pickle"',
     ),
+    "an unknown compression": (
+        {"CACHEOPS_COMPRESSION": "gzip"},
+        "E032", "CACHEOPS_COMPRESSION is 'gzip': compression must be one of", 'Write "zstd" or "lz4"',
+    ),
+    "a length that is text": (
+        {"CACHEOPS_COMPRESS_ABOVE": "1k"}, "E033", "CACHEOPS_COMPRESS_ABOVE is '1k'", "such as 1024",
+    ),
+    "a key that can be guessed": (
+        {"CACHEOPS_SIGNING_KEY": "secret"}, "E034", "CACHEOPS_SIGNING_KEY must be a key of 16", "Write a long",
+    ),
     "one name in place of several": (
         {"CACHEOPS_SKIP_FIELDS": "TextField"}, "E023", "CACHEOPS_SKIP_FIELDS is 'TextField'", "in a list",
     ),
@@ -282,6 +293,13 @@ def test_what_the_checks_call_an_error_is_raised_at_run_time(
         # Whether a client takes its arguments shows when it is made.
         conf.make_client()
     assert isinstance(raised.value, ImproperlyConfigured)
+
+
+def test_a_compression_whose_package_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    [told] = found(CACHEOPS_COMPRESSION="zstd")
+    assert told.id == "cacheops.E032"
+    assert 'pip install "cacheops-core[zstd]"' in told.msg
 
 
 def test_all_mistakes_are_told_at_once() -> None:

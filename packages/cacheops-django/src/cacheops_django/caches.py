@@ -126,7 +126,14 @@ def _add(made: _Made, prefix: str) -> Cache:
             # Bookkeeping lives as long as the longest entry may, without being asked to each time.
             timeouts = [profile.timeout for profile in settings.profiles.values() if profile is not None]
             longest = None if None in timeouts else max(filter(None, timeouts), default=60.0)
-            options = CacheOptions(prefix=prefix, timeout=longest, degrade=settings.degrade_on_failure)
+            options = CacheOptions(
+                prefix=prefix,
+                timeout=longest,
+                degrade=settings.degrade_on_failure,
+                compression=settings.compression,
+                compress_above=settings.compress_above,
+                signing_key=settings.signing_key,
+            )
             made.by_prefix[prefix] = Cache(made.client, serializer=settings.serializer, options=options)
         return made.by_prefix[prefix]
 

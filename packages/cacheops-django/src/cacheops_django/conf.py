@@ -47,6 +47,15 @@ class Settings:
     serializer: Any
     """"pickle", "json" or an object with `dumps` and `loads`."""
 
+    compression: str | None
+    """How long payloads are compressed; None is not at all."""
+
+    compress_above: int
+    """Bytes from which on a payload is long."""
+
+    signing_key: tuple[bytes, ...] | None = field(repr=False)
+    """What payloads are signed with, the key for new ones first; None is not at all."""
+
     skip_fields: frozenset[str]
     """Types of fields that never narrow what a query depends on."""
 
@@ -209,6 +218,18 @@ _PLAIN = (
     _Plain(
         "serializer", "CACHEOPS_SERIALIZER", "pickle", values.read_serializer, "E022",
         'Write "pickle", "json", an object with dumps and loads, or the dotted path of one.',
+    ),
+    _Plain(
+        "compression", "CACHEOPS_COMPRESSION", None, values.read_compression, "E032",
+        'Write "zstd" or "lz4", each of which needs a package, or None.',
+    ),
+    _Plain(
+        "compress_above", "CACHEOPS_COMPRESS_ABOVE", 1024, values.read_count, "E033",
+        "Write the bytes from which on results are compressed, such as 1024.",
+    ),
+    _Plain(
+        "signing_key", "CACHEOPS_SIGNING_KEY", None, values.read_signing_key, "E034",
+        "Write a long random text, a list of them with the one that signs first, or None.",
     ),
     _Plain(
         "skip_fields", "CACHEOPS_SKIP_FIELDS", _SKIPPED, values.read_names, "E023",

@@ -8,17 +8,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.utils.module_loading import import_string
 
+from cacheops_core.compression import Compressed
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_timeout
+from cacheops_core.signing import secrets
 from cacheops_django.problems import shown
 
 __all__ = [
-    "read_count", "read_directory", "read_flag", "read_lag", "read_names",
-    "read_prefix", "read_replicas", "read_serializer", "read_timeout",
+    "read_compression", "read_count", "read_directory", "read_flag", "read_lag", "read_names",
+    "read_prefix", "read_replicas", "read_serializer", "read_signing_key", "read_timeout",
 ]  # fmt: skip
 
 Prefix = str | Callable[[Any], str]
@@ -94,6 +96,22 @@ def read_serializer(value: object, name: str) -> Any:
     if missing:
         raise ConfigurationError(f"{name} is {shown(value)}, which has no {' and no '.join(missing)}")
     return serializer
+
+
+def read_compression(value: object, name: str) -> str | None:
+    """Return the name of a way to compress whose package is installed, or None for none."""
+    if value is None:
+        return None
+    try:
+        Compressed("pickle", algorithm := cast(str, value))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name} is {shown(value)}: {error}") from error
+    return algorithm
+
+
+def read_signing_key(value: object, name: str) -> tuple[bytes, ...] | None:
+    """Return the keys as bytes, the one that signs first, or None for none; an error does not tell them."""
+    return None if value is None else secrets(value, name)
 
 
 def read_replicas(value: object, name: str, databases: Iterable[str]) -> dict[str, str]:
