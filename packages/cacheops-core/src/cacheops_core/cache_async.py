@@ -1,7 +1,5 @@
 """The cache for asyncio: `Cache` with ``await``."""
 
-# ruff: noqa: ASYNC109  # these timeouts are how long an entry lives, not how long anybody waits
-
 from __future__ import annotations
 
 import asyncio

@@ -117,7 +117,7 @@ class AsyncDependent(Dependent):
     async def get(self, key: Any, default: Any = NOT_GIVEN) -> Any:
         return await super().get(key, default)
 
-    async def set(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Any:  # noqa: ASYNC109  # a lifetime
+    async def set(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Any:
         return await super().set(key, value, timeout)
 
     async def delete(self, key: Any) -> Any:

@@ -55,7 +55,12 @@ expires; then there is no stamp, a reader acquires a new one, and reads what the
 unit has a deadline of its own in the fence, so that others who come and go do not keep the dead one in it.
 
 *The forgetful server.* Redis evicts any key, at any time. A lost entry or stamp is a miss. A lost generation
-is a new one, under which no old stamp is valid. A lost registry takes the generation with it.
+is a new one, under which no old stamp is valid. A lost registry takes the generation with it. (If it is lost
+between fence and release, nobody knows any more where the fences stand: they end at their deadline.)
+
+*The clock that was set back.* A stamp is born, fenced and released; the server's clock goes back, or a replica
+that lags behind is promoted; at the very same microsecond the next stamp is born. The bytes that its reader has
+drawn tell it from the first, whose entries would be served again otherwise.
 
 The one hole is a double fault: a fence lost to eviction *and* its writer killed between fence and release.
 Nothing here compares clocks of different machines, and nothing relies on two tables changing at once.
