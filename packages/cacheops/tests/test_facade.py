@@ -52,7 +52,7 @@ def test_the_app_cannot_be_installed_twice() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["invalidate", "reapconjs"])
+@pytest.mark.parametrize("command", ["cleanfilecache", "invalidate", "reapconjs"])
 def test_its_commands_are_found(command: str) -> None:
     assert get_commands()[command] == "cacheops_django"
 
@@ -92,6 +92,19 @@ def test_another_name_is_no_attribute() -> None:
 def test_the_signals_are_the_django_packages() -> None:
     assert cacheops.signals.cache_read is cacheops_django.signals.cache_read
     assert cacheops.signals.cache_invalidated is cacheops_django.signals.cache_invalidated
+
+
+@pytest.mark.parametrize("name", ["cacheops", "cacheops_django"])
+def test_its_template_tags_are_found(name: str) -> None:
+    code = (
+        SETTINGS.format(apps=[name])
+        + """
+from django.template.backends.django import DjangoTemplates
+options = {"NAME": "django", "DIRS": [], "APP_DIRS": False, "OPTIONS": {}}
+print(DjangoTemplates(options).engine.from_string("{% load cacheops %}").nodelist)
+"""
+    )
+    assert "LoadNode" in python(code)
 
 
 def test_a_settings_module_may_import_it() -> None:

@@ -5,19 +5,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cacheops_core.errors import CacheMiss
-    from cacheops_django.invalidation import invalidate_all, invalidate_model, invalidate_obj
+    from cacheops_django.fragments import CacheopsLibrary, ainvalidate_fragment, invalidate_fragment
+    from cacheops_django.functions import cached, cached_as
+    from cacheops_django.invalidation import (
+        invalidate_all,
+        invalidate_model,
+        invalidate_obj,
+        postpone_invalidation,
+    )
+    from cacheops_django.invalidation_async import ainvalidate_all, ainvalidate_model, ainvalidate_obj
     from cacheops_django.scopes import no_invalidation
+    from cacheops_django.simple import cache
+    from cacheops_django.views import cached_view, cached_view_as
+
+    from .files import file_cache
 
 __version__ = "0.1.0"
 
-__all__ = ["CacheMiss", "invalidate_all", "invalidate_model", "invalidate_obj", "no_invalidation"]
+__all__ = [
+    "CacheMiss",
+    "CacheopsLibrary",
+    "ainvalidate_all",
+    "ainvalidate_fragment",
+    "ainvalidate_model",
+    "ainvalidate_obj",
+    "cache",
+    "cached",
+    "cached_as",
+    "cached_view",
+    "cached_view_as",
+    "file_cache",
+    "invalidate_all",
+    "invalidate_fragment",
+    "invalidate_model",
+    "invalidate_obj",
+    "no_invalidation",
+    "postpone_invalidation",
+]
 
 _HOMES = {
     "CacheMiss": "cacheops_core.errors",
+    "CacheopsLibrary": "cacheops_django.fragments",
+    "ainvalidate_all": "cacheops_django.invalidation_async",
+    "ainvalidate_fragment": "cacheops_django.fragments",
+    "ainvalidate_model": "cacheops_django.invalidation_async",
+    "ainvalidate_obj": "cacheops_django.invalidation_async",
+    "cache": "cacheops_django.simple",
+    "cached": "cacheops_django.functions",
+    "cached_as": "cacheops_django.functions",
+    "cached_view": "cacheops_django.views",
+    "cached_view_as": "cacheops_django.views",
+    "file_cache": "cacheops.files",
     "invalidate_all": "cacheops_django.invalidation",
+    "invalidate_fragment": "cacheops_django.fragments",
     "invalidate_model": "cacheops_django.invalidation",
     "invalidate_obj": "cacheops_django.invalidation",
     "no_invalidation": "cacheops_django.scopes",
+    "postpone_invalidation": "cacheops_django.invalidation",
 }
 
 

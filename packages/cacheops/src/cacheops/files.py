@@ -1,0 +1,88 @@
+"""`file_cache`: values, results of functions and answers of views in files, where the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from cacheops_core import decorators
+from cacheops_core.errors import CacheMiss
+from cacheops_django import conf
+from cacheops_django.shelves import SimpleShelf
+from cacheops_django.views import decorator
+from cacheops_filecache import FileCache
+
+__all__ = ["ProjectFileCache", "file_cache"]
+
+NOT_GIVEN: Any = object()
+"""Stands for an argument that was left out, where None means something."""
+
+
+class ProjectFileCache:
+    """The words of `FileCache`, for the directory and the timeout that the settings name at the moment.
+
+    Results of functions and answers of views are kept as by ``cached`` and ``cached_view``, but in files: nothing
+    drops them but time, and what expired stays on the disk until ``manage.py cleanfilecache`` removes it.
+    """
+
+    def __init__(self) -> None:
+        self._made: tuple[conf.Settings, FileCache] | None = None
+
+    def current(self) -> FileCache:
+        """Return the cache that the settings name."""
+        settings, made = conf.current(), self._made
+        if made is None or made[0] is not settings:
+            cache = FileCache(settings.file_cache_dir, timeout=settings.file_cache_timeout)
+            made = self._made = (settings, cache)
+        return made[1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.current(), name)
+
+    def cached(self, func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Keep the results of a function in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
+        return decorators.cached(_Switched(self), func, **options)
+
+    def cached_view(self, view: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Keep the answers of a view in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
+        extra = options.pop("extra", None)
+        decorate = decorator(SimpleShelf(self, **options), extra)
+        return decorate if view is None else decorate(view)
+
+    def lock(self, name: Any) -> AbstractContextManager[None]:
+        """Let one thread of one process at a time in."""
+        return self.current().lock(name)
+
+
+class _Switched:
+    """The file cache for functions, which do without it where ``CACHEOPS_ENABLED`` says so."""
+
+    def __init__(self, cache: ProjectFileCache) -> None:
+        self._cache = cache
+
+    def get(self, key: Any, default: Any = NOT_GIVEN) -> Any:
+        given = () if default is NOT_GIVEN else (default,)
+        if conf.current().enabled:
+            return self._cache.current().get(key, *given)
+        if not given:
+            raise CacheMiss(key)
+        return default
+
+    def set(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> None:
+        given = () if timeout is NOT_GIVEN else (timeout,)
+        if conf.current().enabled:
+            self._cache.current().set(key, value, *given)
+
+    def delete(self, key: Any) -> bool:
+        return self._cache.current().delete(key)
+
+    def get_or_compute(self, *args: Any, **options: Any) -> Any:
+        if conf.current().enabled:
+            return self._cache.current().get_or_compute(*args, **options)
+        _, _, compute, *_ = args
+        return compute()
+
+
+file_cache = ProjectFileCache()
+"""The project's file cache."""

@@ -1,0 +1,108 @@
+"""The project's file cache: functions and views in files, in the directory that the settings name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory, override_settings
+
+from cacheops import CacheMiss, file_cache
+
+made: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path) -> Iterator[Path]:
+    made.clear()
+    with override_settings(FILE_CACHE_DIR=str(tmp_path / "files"), FILE_CACHE_TIMEOUT=60):
+        yield tmp_path / "files"
+
+
+@file_cache.cached(timeout=60)
+def doubled(number: int) -> int:
+    made.append("doubled")
+    return number * 2
+
+
+@file_cache.cached(lock=True)
+def locked() -> int:
+    made.append("locked")
+    return 1
+
+
+@file_cache.cached_view(timeout=60)
+def page(request: HttpRequest, number: int = 0) -> HttpResponse:
+    made.append("page")
+    return HttpResponse(f"{len(made)} {request.headers.get('X-Shop')}", headers={"Vary": "X-Shop"})
+
+
+@file_cache.cached_view
+async def apage(request: HttpRequest) -> HttpResponse:
+    made.append("apage")
+    return HttpResponse(str(len(made)), status=200 if request.GET else 404)
+
+
+def test_values_are_in_the_directory_of_the_settings(directory: Path, tmp_path: Path) -> None:
+    file_cache.set("key", [1, 2], timeout=None)
+    assert file_cache.get("key") == [1, 2]
+    assert len([*directory.iterdir()]) == 1
+    with override_settings(FILE_CACHE_DIR=str(tmp_path / "others")), pytest.raises(CacheMiss):
+        file_cache.get("key")
+    file_cache.delete("key")
+    assert file_cache.get("key", None) is None
+    with file_cache.lock("job"):
+        pass
+
+
+def test_results_of_functions_are_kept_in_files() -> None:
+    assert [doubled(2), doubled(2), locked(), locked()] == [4, 4, 1, 1]
+    assert made == ["doubled", "locked"]
+    doubled.key(2).set(5)
+    assert doubled(2) == 5
+    doubled.invalidate(2)
+    assert doubled(2) == 4
+
+
+def test_answers_of_views_are_kept_in_files_and_by_what_they_vary_by() -> None:
+    def ask(shop: str) -> bytes:
+        return page(RequestFactory().get("/page", headers={"x-shop": shop}), number=1).content
+
+    assert [ask("a") for _ in range(3)] == [b"1 a", b"2 a", b"2 a"]
+    assert [ask("b") for _ in range(2)] == [b"3 b", b"3 b"]
+    page.invalidate("http://testserver/page", 1)
+    assert [ask("a") for _ in range(2)] == [b"4 a", b"4 a"]
+
+
+def test_async_views_are_kept_in_files() -> None:
+    def ask(url: str) -> bytes:
+        return bytes(asyncio.run(apage(RequestFactory().get(url))).content)
+
+    assert [ask("/apage"), ask("/apage"), ask("/apage?a=1"), ask("/apage?a=1")] == [b"1", b"1", b"2", b"2"]
+    asyncio.run(apage.ainvalidate("http://testserver/apage"))
+    assert ask("/apage") == b"3"
+
+
+def test_disabled_functions_and_views_run_each_time() -> None:
+    with override_settings(CACHEOPS_ENABLED=False):
+        for _ in range(2):
+            doubled(2)
+            locked()
+            page(RequestFactory().get("/page"))
+        with pytest.raises(CacheMiss):
+            doubled.key(2).get()
+    assert len(made) == 6
+    doubled(2)
+    assert len(made) == 7
+
+
+def test_it_is_cleaned_by_a_command(directory: Path) -> None:
+    file_cache.set("key", "value")
+    out = StringIO()
+    call_command("cleanfilecache", stdout=out)
+    assert out.getvalue().startswith(f"{directory}: 0 files removed, 1 entries of")
