@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from databases import KINDS, Description, why_not
 from processes import Actor, Company, company, create_tables, environment, set_up
 
-from cacheops_core.testing import Server
-from cacheops_core.testing.plugin import redis_client, redis_server
+from cacheops_core.testing import Server, start_server
+from cacheops_core.testing.plugin import redis_client, servers_to_test
 
-__all__ = ["redis_client", "redis_server"]
+__all__ = ["redis_client"]
 
 NO_SERVER = "redis://127.0.0.1:1/0"
 
@@ -52,12 +52,28 @@ def _told(reasons: dict[str, str]) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses a database once for each kind that is there."""
-    if "database_kind" in metafunc.fixturenames:
-        kinds = [kind for kind in KINDS if kind not in metafunc.config.stash[missing]]
-        if metafunc.definition.get_closest_marker("one_database"):
-            kinds = kinds[:1]
+    """Run a test of databases on each one that is there, and with each kind of server on the first of them."""
+    names = metafunc.fixturenames
+    kinds = [kind for kind in KINDS if kind not in metafunc.config.stash[missing]]
+    if metafunc.definition.get_closest_marker("one_database"):
+        kinds = kinds[:1]
+    first, *others = servers_to_test()
+    if "database_kind" in names and "redis_server" in names:
+        pairs = [(kind, first) for kind in kinds] + [(kinds[0], other) for other in others]
+        metafunc.parametrize(
+            ("database_kind", "redis_server"), pairs, indirect=["redis_server"], scope="session"
+        )
+    elif "database_kind" in names:
         metafunc.parametrize("database_kind", kinds, scope="session")
+    elif "redis_server" in names:
+        metafunc.parametrize("redis_server", [first, *others], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server for all tests, of the kind that `pytest_generate_tests` asks for."""
+    with start_server(request.param) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

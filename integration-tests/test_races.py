@@ -59,6 +59,30 @@ def test_what_is_read_while_nobody_writes_is_served(actor: Start, op: str):
     assert other.do(actions.read, op, here, pk) == (first.value, True)
 
 
+@pytest.mark.parametrize("change", actions.CHANGES)
+def test_every_change_is_seen_by_others_when_it_has_returned(actor: Start, change: str):
+    reader, writer = actor(), actor()
+    categories, (pk, *_) = writer.do(actions.make_shop)
+    before = reader.do(actions.read_all, categories, pk)
+    writer.do(actions.CHANGES[change], pk, categories[1])
+    assert_no_read_is_stale(reader, categories, pk)
+    assert reader.do(actions.read_all, categories, pk) != before
+
+
+@pytest.mark.parametrize("change", actions.CHANGES)
+def test_no_change_is_missed_by_a_reader_that_fills_late(actor: Start, change: str):
+    writer, readers = actor(), {op: actor() for op in ("list", "joined", "tagged", "aggregate")}
+    categories, (pk, *_) = writer.do(actions.make_shop)
+    for op, reader in readers.items():
+        reader.hold(("before", "SET"))
+        reader.begin(actions.read, op, categories[0], pk)
+        reader.wait_until_held()
+    writer.do(actions.CHANGES[change], pk, categories[1])
+    for reader in readers.values():
+        reader.go_on()
+    assert_no_read_is_stale(reader, categories, pk)
+
+
 def test_no_list_keeps_a_row_saved_from_an_old_copy(actor: Start):
     reader, slow, quick = actor(), actor(), actor()
     categories, (pk, *_) = quick.do(actions.make_shop)

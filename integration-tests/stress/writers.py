@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from project.shop.models import Product
 
 from cacheops_django import caches
@@ -17,6 +17,15 @@ from stress.ledger import Ledger
 
 class GiveUp(Exception):
     """Raised by a writer to have its transaction, or a savepoint of it, rolled back."""
+
+
+DEADLOCK = (1213, "40P01")
+"""How MariaDB and PostgreSQL say that they have ended one of several transactions that waited for each other."""
+
+
+def is_deadlock(error: OperationalError) -> bool:
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) in DEADLOCK or error.args[:1] == DEADLOCK[:1]
 
 
 class Writer:
@@ -36,7 +45,14 @@ class Writer:
     def write(self) -> None:
         """Do one of the things."""
         how = self.random.choices(list(WAYS), [weight for weight, _ in WAYS.values()])[0]
-        WAYS[how][1](self)
+        try:
+            WAYS[how][1](self)
+        except GiveUp:
+            how = "gave up"
+        except OperationalError as error:
+            if not is_deadlock(error):
+                raise
+            how = "deadlock"
         self.done[how] += 1
 
     # The ways
@@ -99,12 +115,16 @@ class Writer:
     def _locked(self, number: int) -> list[Product]:
         # In one order for all writers, so that they do not wait for each other in a circle.
         wanted = [row + 1 for row in self.random.sample(self.shared, number)]
-        return list(Product.objects.select_for_update().filter(pk__in=wanted).order_by("pk"))
+        found = list(Product.objects.select_for_update().filter(pk__in=wanted).order_by("pk"))
+        if len(found) < number:
+            # PostgreSQL waited for a row that somebody then deleted, and does not see the one made in its place.
+            raise GiveUp
+        return found
 
     def _move(self, product: Product) -> Product:
         # Some of them go to where the readers are.
         is_popular = self.random.random() < 0.2
-        reach = self.ledger.categories // 5 if is_popular else self.ledger.categories
+        reach = max(1, self.ledger.categories // 5) if is_popular else self.ledger.categories
         product.category_id = self.random.randrange(reach) + 1
         product.version += 1
         self.ledger.begin(product.pk - 1, product.version)

@@ -12,7 +12,7 @@ from django.test import override_settings
 from cacheops_core.testing import count_round_trips
 from cacheops_django import caches
 from cacheops_django.signals import cache_read
-from project.shop.models import Category, Product, Tag
+from project.shop.models import Book, Category, Product, Tag
 
 
 class Answer(NamedTuple):
@@ -93,6 +93,82 @@ def _save(product: Product, category: int) -> None:
     product.category_id = category
     product.version += 1
     product.save()
+
+
+def retag(pk: int, category: int) -> None:
+    """Give a product another tag in place of those it has."""
+    Product.objects.nocache().get(pk=pk).tags.set([Tag.objects.create(name=f"tag for {category}")])
+
+
+def untag(pk: int, category: int) -> None:
+    """Take all tags from a product, from their side."""
+    for tag in Tag.objects.nocache().filter(products=pk):
+        tag.products.remove(pk)
+
+
+def rename_category(pk: int, category: int) -> None:
+    """Change what is only joined."""
+    for row in Category.objects.nocache().filter(products=pk):
+        row.title = "renamed"
+        row.save()
+
+
+def move_in_bulk(pk: int, category: int) -> None:
+    rows = list(Product.objects.nocache().filter(pk=pk))
+    for row in rows:
+        row.category_id, row.version = category, row.version + 1
+    Product.objects.bulk_update(rows, ["category", "version"])
+
+
+def move_and_roll_back_another(pk: int, category: int) -> None:
+    """Move a product in a transaction that takes back what it has done to another one."""
+    with transaction.atomic():
+        _save(Product.objects.nocache().get(pk=pk), category)
+        try:
+            with transaction.atomic():
+                for other in Product.objects.nocache().exclude(pk=pk):
+                    _save(other, category)
+                raise LookupError
+        except LookupError:
+            pass
+
+
+def add_in_bulk(pk: int, category: int) -> None:
+    home = Product.objects.nocache().get(pk=pk).category_id
+    Product.objects.bulk_create([Product(name="added", category_id=n, version=9) for n in (home, category)])
+
+
+def delete(pk: int, category: int) -> None:
+    """Delete all products of a product's category but itself."""
+    home = Product.objects.nocache().get(pk=pk).category_id
+    Product.objects.filter(category=home).exclude(pk=pk).delete()
+
+
+def move_a_child(pk: int, category: int) -> None:
+    """Add a row to the table of products through a model that inherits from it, and move it."""
+    home = Product.objects.nocache().get(pk=pk).category_id
+    book = Book.objects.create(name="book", category_id=home, isbn="1", version=5)
+    book.category_id = category
+    book.save()
+
+
+def move_by_update(pk: int, category: int) -> None:
+    Product.objects.filter(pk=pk).invalidated_update(category=category)
+
+
+CHANGES: dict[str, Callable[[int, int], None]] = {
+    "save": move,
+    "set": retag,
+    "remove": untag,
+    "save of a joined row": rename_category,
+    "bulk_update": move_in_bulk,
+    "savepoint rollback": move_and_roll_back_another,
+    "bulk_create": add_in_bulk,
+    "delete": delete,
+    "save of a child": move_a_child,
+    "invalidated_update": move_by_update,
+}
+"""Ways of changing what is read of a product and its category; each takes a category to change it to."""
 
 
 copies: dict[int, Product] = {}
