@@ -160,6 +160,15 @@ def test_a_fragment_in_a_loop_is_told_by_extra(environment):
     assert twice(environment, source) == ["a1b2a1", "a1b2a1"]
 
 
+def test_a_recursive_loop_goes_on_inside_of_a_fragment(environment):
+    source = (
+        "{% for i in tree recursive %}{% cached extra=i.n %}{{ i.n }}{{ tick() }}({{ loop(i.below) }}){% endcached %}"
+        "{% endfor %}"
+    )
+    tree = [{"n": "a", "below": [{"n": "b", "below": []}]}]
+    assert twice(environment, source, tree=tree) == ["a1(b2())", "a1(b2())"]
+
+
 def test_fragments_stand_inside_of_fragments(environment, store):
     source = "{% cached %}a{{ tick() }}{% cached extra=1 %}b{{ tick() }}{% endcached %}c{% endcached %}"
     assert twice(environment, source) == ["a1b2c", "a1b2c"]
