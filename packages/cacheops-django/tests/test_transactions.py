@@ -17,6 +17,8 @@ from cacheops_django.invalidation import invalidate_obj
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Django 6.1 has another name for it.
+savepoint = getattr(transaction, "savepoint_create", None) or transaction.savepoint
 IS_READ_COMMITTED = connection.vendor != "sqlite"
 
 
@@ -212,9 +214,9 @@ def test_a_savepoint_that_is_rolled_back_keeps_what_was_before_and_comes_after()
     keep(lambda: Tag.objects.get(pk=3))
     with transaction.atomic():
         rename(1)
-        outer = transaction.savepoint()
+        outer = savepoint()
         rename(2)
-        inner = transaction.savepoint()
+        inner = savepoint()
         rename(2, "again")
         transaction.savepoint_commit(inner)
         transaction.savepoint_rollback(outer)
