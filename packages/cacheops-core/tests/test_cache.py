@@ -240,6 +240,16 @@ def test_a_table_with_all_its_schemes_takes_further_ones_as_any_row(redis_client
     assert cache.get_or_compute("k", further, compute) == 4
 
 
+def test_names_that_another_thread_made_before_a_table_was_full_are_forgotten(redis_client, compute):
+    cache = Cache(redis_client, max_schemes=1)
+    cache.get_or_compute("k", {"product": [{"a": 1}]}, compute)
+    further = Dependencies.coerce({"product": [{"b": 1}]})
+    fine = cache.fetch("k", further).stamps
+    cache._stamps[further] = fine
+    assert cache.fetch("k", further).head is None
+    assert cache.fetch("k", further).head
+
+
 def test_a_table_that_is_full_learns_when_there_is_room_again(redis_client, compute):
     cache = Cache(redis_client, max_schemes=1)
     for field in ("a", "b", "b"):

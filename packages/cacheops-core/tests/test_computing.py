@@ -153,6 +153,21 @@ def test_a_function_that_asks_for_itself_does_not_wait_for_itself(cache):
     assert cache.get_or_compute("k", DRINKS, compute, lock=True) == "inner!"
 
 
+def test_what_was_stored_between_look_and_lock_is_not_computed_again(cache):
+    flow = cache.computing("k", DRINKS, pytest.fail, lock=True)
+    look = next(flow)
+    acquire = flow.send(cache.driver.execute(look))
+    lock = flow.send(cache.driver.execute(acquire))
+    cache.fill(cache.fetch("k", DRINKS), "of another")
+
+    request = flow.send(cache.driver.execute(lock))
+    try:
+        while True:
+            request = flow.send(cache.driver.execute(request))
+    except StopIteration as end:
+        assert end.value == "of another"
+
+
 def test_an_answer_that_may_not_be_stored_is_not_waited_for(cache):
     with cache.writing("product"):
         held = Computation()

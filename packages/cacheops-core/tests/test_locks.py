@@ -9,7 +9,7 @@ from cacheops_core import locks
 from cacheops_core.drivers import SyncDriver
 from cacheops_core.errors import BackendError
 from cacheops_core.flows import Command
-from cacheops_core.locks import DONE, FAILED, Held, Lock, Renewer
+from cacheops_core.locks import TOLD, Held, Lock, Renewer
 from cacheops_core.testing import count_round_trips, replay
 
 KEY = "p:l:{name}"
@@ -86,13 +86,19 @@ def test_garbage_is_no_holder(run, redis_client, put):
     assert run(locks.take(lock)).token == lock.token
 
 
-@pytest.mark.parametrize("outcome", [DONE, FAILED])
-def test_a_waiter_is_told_the_outcome_even_if_it_comes_late(run, outcome):
+def test_a_waiter_is_told_even_if_it_comes_late(run, redis_client):
     holder, waiter = attempt(), attempt()
     run(locks.take(holder))
     held = run(locks.take(waiter))
-    run(locks.give_back(holder, outcome))
-    assert [run(locks.wait(waiter, held, 5.0)) for _ in range(2)] == [outcome, outcome]
+    run(locks.give_back(holder))
+    assert [run(locks.wait(waiter, held, 5.0)) for _ in range(2)] == [True, True]
+    assert 0 < redis_client.pttl(waiter.waiters + holder.token) <= TOLD
+
+
+def test_a_waiter_of_a_holder_that_goes_on_is_told_nothing(run):
+    holder, waiter = attempt(), attempt()
+    run(locks.take(holder))
+    assert not run(locks.wait(waiter, run(locks.take(waiter)), 0.01))
 
 
 def test_all_waiters_are_woken_by_one_holder(redis_server, run):
@@ -111,7 +117,7 @@ def test_all_waiters_are_woken_by_one_holder(redis_server, run):
     run(locks.give_back(holder))
     for thread in threads:
         thread.join(10)
-    assert woken == [DONE] * 10
+    assert woken == [True] * 10
 
 
 def test_a_waiter_waits_no_longer_than_the_lease_and_its_patience():

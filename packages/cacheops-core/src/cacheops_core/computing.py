@@ -66,8 +66,8 @@ class ComputingVerbs(Verbs):
 
     def _computing_once(self, lookup: Lookup, compute: Callable[[], Any], stale: float) -> Flow[Any]:
         lock = Lock.of(self.options.prefix, lookup.key.removeprefix(self.options.prefix + "e:"))
-        outcome = None
-        while outcome is None and lock.key not in _computing_now.get():
+        is_through = False
+        while not is_through and lock.key not in _computing_now.get():
             held = yield from self._unless_down(locks.take(lock), None)
             if held is None:
                 break
@@ -75,7 +75,7 @@ class ComputingVerbs(Verbs):
                 return (yield from self._computing_alone(lock, lookup, compute, stale))
             if stale and (old := (yield from self._reading_old(lookup))) is not MISS:
                 return old
-            outcome = yield from self._unless_down(locks.wait(lock, held, self.patience), locks.FAILED)
+            is_through = yield from self._unless_down(locks.wait(lock, held, self.patience), True)
             yield from self._looking_again(lookup)
             if lookup.is_hit:
                 return lookup.value
@@ -85,7 +85,6 @@ class ComputingVerbs(Verbs):
     def _computing_alone(
         self, lock: Lock, lookup: Lookup, compute: Callable[[], Any], stale: float
     ) -> Flow[Any]:
-        outcome = locks.FAILED
         before = _computing_now.set(_computing_now.get() | {lock.key})
         try:
             with self.renewing(lock):
@@ -98,12 +97,11 @@ class ComputingVerbs(Verbs):
                         )
                         yield from self._unless_down(retiring, None)
                     lookup.value = yield from self._computing(lookup, compute)
-            outcome = locks.DONE
             return lookup.value
         finally:
             _computing_now.reset(before)
             try:
-                yield from locks.give_back(lock, outcome)
+                yield from locks.give_back(lock)
             except BackendError as error:
                 log.warning("Lock %s was not given back: %s", lock.key, error)
 

@@ -2,8 +2,8 @@
 
 A holder has a token of its own, so that nobody gives back what another holds, and a lease that it renews for
 as long as it lives. When it dies, the lease ends soon after, and one of the waiters goes on. Waiters block on
-the server, and are all woken at once with the outcome. They never form a queue: if the holder has failed,
-whoever waited for it goes ahead alone, instead of failing one after the other.
+the server, and are all woken at once. They never form a queue: if the holder has failed, whoever waited for it
+goes ahead alone, instead of failing one after the other.
 
 These locks save work. They do not guard the truth of what is stored, stamps do that: a holder that was
 stopped for longer than its lease, and wakes up beside another, only does the work twice.
@@ -30,9 +30,7 @@ LEASE = 3.0
 """Seconds after which a holder counts as dead that has not renewed its lock. It does so three times in it."""
 
 TOLD = 10_000
-"""Milliseconds for which waiters are told the outcome, in case that they are only about to wait."""
-
-DONE, FAILED = b"done", b"failed"
+"""Milliseconds for which waiters are told that a holder is through, in case that they are only about to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +71,18 @@ def renew(lock: Lock) -> Flow[bool]:
     return bool((yield Call(RENEW, (lock.key,), (lock.token, lock.lease))))
 
 
-def give_back(lock: Lock, outcome: bytes = DONE) -> Flow[bool]:
-    """Let go of a lock and tell all waiters how it went; return whether we still held it."""
+def give_back(lock: Lock) -> Flow[bool]:
+    """Let go of a lock and wake all waiters; return whether we still held it."""
     keys = (lock.key, lock.waiters + lock.token)
-    return bool((yield Call(UNLOCK, keys, (lock.token, outcome, TOLD))))
+    return bool((yield Call(UNLOCK, keys, (lock.token, TOLD))))
 
 
-def wait(lock: Lock, held: Held, patience: float) -> Flow[bytes | None]:
-    """Wait for the holder, at most so many seconds and for its lease; return its outcome, or None."""
+def wait(lock: Lock, held: Held, patience: float) -> Flow[bool]:
+    """Wait for the holder, at most so many seconds and for its lease; return whether it is through."""
     waiters = lock.waiters + held.token
     # The server takes a timeout of 0 as for ever.
     seconds = max(0.001, min(patience, held.left / 1000))
-    return (yield Command("BLMOVE", (waiters, waiters, "LEFT", "RIGHT", seconds)))  # type: ignore[no-any-return]
+    return (yield Command("BLMOVE", (waiters, waiters, "LEFT", "RIGHT", seconds))) is not None
 
 
 def hold(lock: Lock, patience: float) -> Flow[None]:
