@@ -20,6 +20,7 @@ from django.db.models import Count, Exists, F, Max, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import RowNumber
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
+from numbering import go_on_counting
 from testapp.models import (
     Author,
     Box,
@@ -459,6 +460,7 @@ def fill_database() -> None:
                 model._base_manager.create(pk=key_of(model, number), **values)
     Post.objects.get(pk=1).tags.set([1, 2])
     Author.objects.get(pk=1).follows.set([2])
+    go_on_counting()
 
 
 def run(step: Any, asked: list[Question], loaded: dict[Any, Model]) -> None:

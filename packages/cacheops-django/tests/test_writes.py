@@ -16,6 +16,7 @@ from django.db.models.functions import Concat, Floor, Random
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext, isolate_apps
+from numbering import go_on_counting
 from testapp.models import (
     Author,
     Box,
@@ -63,6 +64,7 @@ def _rows() -> None:
         TokenUse.objects.create(pk=number, token=token, count=number)
         Box.objects.create(pk=number, width=number, height=1)
         Seat.objects.create(hall=number, number=1)
+    go_on_counting()
 
 
 def post(key: int) -> Post:

@@ -201,12 +201,16 @@ def rollback(original: Callable[..., Any], connection: Connection) -> Any:
     """Forget what has been rolled back; what a test had "committed" is invalidated once more."""
     if connection.in_atomic_block:
         return original(connection)
+    result = original(connection)
+    _take_back(connection)
+    return result
+
+
+def _take_back(connection: Connection) -> None:
     work = work_of(connection)
     published = work.unit.changes[: work.published]
-    result = original(connection)
     _forget(connection)
     invalidate(connection, published)
-    return result
 
 
 def savepoint(original: Callable[..., Any], connection: Connection, sid: str) -> Any:
@@ -234,7 +238,11 @@ def savepoint_rollback(original: Callable[..., Any], connection: Connection, sid
 def leave_atomic(original: Callable[..., Any], block: transaction.Atomic, *exception: Any) -> Any:
     """Let what a test did in a block without a savepoint count as committed, too."""
     result = original(block, *exception)
-    settle(transaction.get_connection(block.using))
+    connection = transaction.get_connection(block.using)
+    if connection.connection is None and not connection.in_atomic_block:
+        # It was lost on the way, and the database has rolled back.
+        _take_back(connection)
+    settle(connection)
     return result
 
 
