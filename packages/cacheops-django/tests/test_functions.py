@@ -122,11 +122,12 @@ def test_a_result_is_kept_until_its_model_changes() -> None:
 @pytest.mark.django_db
 def test_a_result_that_depends_on_a_queryset_is_dropped_by_its_rows_alone() -> None:
     red = Tag.objects.create(name="red")
+    pk = red.pk
 
-    @cached_as(Tag.objects.filter(name="red"))
+    @cached_as(Tag.objects.filter(pk=pk))
     def count_red() -> int:
         calls.append("red")
-        return Tag.objects.nocache().filter(name="red").count()
+        return Tag.objects.nocache().filter(pk=pk).count()
 
     assert count_red() == 1
     Tag.objects.create(name="blue")
@@ -553,7 +554,7 @@ def test_what_a_snapshot_shows_is_not_kept_after_somebody_has_written() -> None:
         caches.current().invalidate("testapp_tag")
         tag_names()
         is_kept = in_another_thread(tag_names.key().get, None) is not None
-    assert is_kept is (connection.vendor == "postgresql")  # whose transactions see what others commit
+    assert is_kept is (connection.vendor != "sqlite")  # on the others, transactions see what others commit
 
 
 @pytest.mark.django_db(transaction=True)
