@@ -1,6 +1,7 @@
 """Compressed payloads: long ones become short, and everything comes back."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -93,7 +94,7 @@ def test_damaged_payloads_raise_nothing_else(algorithm, data):
 def test_bytes_that_claim_to_be_huge_are_refused_before_there_is_room_made(algorithm, monkeypatch):
     payload = dump(Compressed(Raw(), algorithm), bytes(5000))
     monkeypatch.setattr("cacheops_core.compression._LARGEST", 4999)
-    with pytest.raises(LoadError, match=r"claim to become 5000|no single frame"):
+    with pytest.raises(LoadError, match="claim to become 5000"):
         load(Compressed(Raw(), algorithm), payload)
     assert dump(Compressed(Raw(), algorithm), bytes(5000)) == bytes(5000)
 
@@ -141,3 +142,15 @@ def test_caches_share_no_more_than_they_can_read(redis_client, algorithm):
     plain, compressing = Cache(redis_client), Cache(redis_client, compression=algorithm)
     plain.set("k", LONG)
     assert compressing.get("k") == LONG
+
+
+@every
+def test_threads_may_share_a_serializer(algorithm):
+    compressed = Compressed("pickle", algorithm, above=1)
+    values = [[number] * 1000 for number in range(8)]
+
+    def work(value):
+        return all(load(compressed, dump(compressed, value)) == value for _ in range(50))
+
+    with ThreadPoolExecutor(len(values)) as threads:
+        assert all(threads.map(work, values))

@@ -11,7 +11,9 @@ counts as a miss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError
@@ -87,17 +89,19 @@ def check(algorithm: Any, above: Any) -> None:
 def _zstd() -> Codec:
     import zstandard
 
-    # Compressors may not be shared among threads, and cost little to make.
+    # Each may serve one thread at a time, and making one takes longer than most of its work.
+    compressors, decompressors = _Idle(zstandard.ZstdCompressor), _Idle(zstandard.ZstdDecompressor)
+
     def compress(payload: bytes) -> bytes:
-        shrunk: bytes = zstandard.ZstdCompressor().compress(payload)
+        with compressors.one() as compressor:
+            shrunk: bytes = compressor.compress(payload)
         return shrunk
 
     def decompress(shrunk: bytes) -> bytes:
-        # Of a frame that does not tell its size, there is none of ours.
-        size = zstandard.get_frame_parameters(shrunk).content_size
-        if size > _LARGEST:
-            raise LoadError(f"{len(shrunk)} stored bytes claim to become {size}")
-        payload: bytes = zstandard.ZstdDecompressor().decompress(shrunk, allow_extra_data=False)
+        # A frame that does not tell its size is none of ours, and claims the largest number that there is.
+        _check_size(zstandard.get_frame_parameters(shrunk).content_size)
+        with decompressors.one() as decompressor:
+            payload: bytes = decompressor.decompress(shrunk, allow_extra_data=False)
         return payload
 
     return Codec(b"z", compress, decompress)
@@ -111,13 +115,39 @@ def _lz4() -> Codec:
         return shrunk
 
     def decompress(shrunk: bytes) -> bytes:
-        frame = lz4.frame.LZ4FrameDecompressor()
-        payload: bytes = frame.decompress(shrunk, max_length=_LARGEST)
-        if not frame.eof or frame.unused_data:
-            raise LoadError(f"{len(shrunk)} stored bytes are no single frame")
+        _check_size(lz4.frame.get_frame_info(shrunk)["content_size"])
+        payload: bytes
+        payload, read = lz4.frame.decompress(shrunk, return_bytes_read=True)
+        if read != len(shrunk):
+            raise LoadError(f"{len(shrunk)} stored bytes are more than one frame")
         return payload
 
     return Codec(b"4", compress, decompress)
+
+
+def _check_size(size: int) -> None:
+    # Room for all of it is made at once, so a few bytes of a stranger could take all memory.
+    if not 0 < size <= _LARGEST:
+        raise LoadError(f"stored bytes claim to become {size}")
+
+
+class _Idle:
+    """Objects that nobody uses just now; as many are made as are ever used at once."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._idle: deque[Any] = deque()
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """Lend one of them."""
+        try:
+            found = self._idle.pop()
+        except IndexError:
+            found = self._make()
+        yield found
+        # One whose work has failed is not lent again.
+        self._idle.append(found)
 
 
 _CODECS: dict[str, Callable[[], Codec]] = {"zstd": _zstd, "lz4": _lz4}

@@ -41,9 +41,7 @@ class Signed:
 
     def __init__(self, serializer: Any, key: str | bytes | Iterable[str | bytes]) -> None:
         self._serializer = resolve(serializer)
-        self._keys = tuple(
-            blake2b(secret, digest_size=64, person=b"cacheops.key").digest() for secret in secrets(key)
-        )
+        self._keyed = tuple(_keyed(secret) for secret in secrets(key))
 
     def dumps(self, value: Any) -> bytes:
         return self.dumps_for((), value)
@@ -54,14 +52,14 @@ class Signed:
     def dumps_for(self, place: Place, value: Any) -> bytes:
         """Return the value as bytes that load only in this place."""
         payload = self._serializer.dumps(value)
-        return b"".join((_MARK, _signature(self._keys[0], place, payload), payload))
+        return b"".join((_MARK, _signature(self._keyed[0], place, payload), payload))
 
     def loads_for(self, place: Place, payload: bytes) -> Any:
         """Return the value of bytes that were made for this place; raise LoadError if these were not."""
         if not payload.startswith(_MARK) or len(payload) < _START:
             raise LoadError(f"{len(payload)} stored bytes are not signed")
         signature, payload = payload[len(_MARK) : _START], payload[_START:]
-        if not any(compare_digest(signature, _signature(key, place, payload)) for key in self._keys):
+        if not any(compare_digest(signature, _signature(keyed, place, payload)) for keyed in self._keyed):
             raise LoadError(f"{len(payload)} stored bytes were not signed for this place by a key of ours")
         return self._serializer.loads(payload)
 
@@ -84,13 +82,17 @@ def secrets(key: Any, name: str = "signing_key") -> tuple[bytes, ...]:
     return found
 
 
-def _signature(key: bytes, place: Place, payload: bytes) -> bytes:
-    digest = blake2b(key=key, digest_size=_TAG, person=b"cacheops.entry.1")
-    for part in place:
-        told = part.encode() if isinstance(part, str) else part
-        # With its length, so that nothing moves from one part to the next.
-        digest.update(b"%d:" % len(told))
-        digest.update(told)
-    digest.update(b".")
-    digest.update(payload)
-    return digest.digest()
+def _keyed(secret: bytes) -> blake2b:
+    """Return the beginning of all signatures by a key: BLAKE2 takes keys of 64 bytes, and secrets have any length."""
+    key = blake2b(secret, digest_size=64, person=b"cacheops.key").digest()
+    return blake2b(key=key, digest_size=_TAG, person=b"cacheops.entry.1")
+
+
+def _signature(keyed: blake2b, place: Place, payload: bytes) -> bytes:
+    parts = [part.encode() if isinstance(part, str) else part for part in place]
+    # Each with its length, so that nothing moves from one part to the next.
+    told = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+    signature = keyed.copy()
+    signature.update(told + b".")
+    signature.update(payload)
+    return signature.digest()
