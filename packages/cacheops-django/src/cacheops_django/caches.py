@@ -2,17 +2,20 @@
 
 There is one per prefix. ``CACHEOPS_PREFIX`` may be a function, of a tenant say: it is asked for each table, with the
 same question when the table is read and when it is written, for otherwise a write would not find what it changes.
+(The original asks once for all tables of a query: what is kept under the answer for two tables is not found by a
+write to one of them.)
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from cacheops_core.cache import Cache
 from cacheops_core.errors import ConfigurationError
@@ -20,16 +23,18 @@ from cacheops_core.options import CacheOptions
 from cacheops_core.units import Change
 
 from . import conf
+from .tables import known_tables
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixQuery:
     """What a prefix may depend on: the tables that are read or written, and the database."""
 
-    tables: tuple[str, ...]
-    dbs: tuple[str, ...]
+    # Lists, because that is what functions which were written for django-cacheops compare them with.
+    tables: list[str]
+    dbs: list[str]
     func: Any = None
-    """The function whose result is kept; None for a queryset and for a write."""
+    """The function whose result is kept for a time; None for what depends on tables, and for a write."""
 
     @property
     def db(self) -> str:
@@ -40,6 +45,10 @@ class PrefixQuery:
     def table(self) -> str:
         """The one table that is asked."""
         return _only(self.tables, "table", "tables")
+
+
+class MixedPrefixes(ConfigurationError):
+    """A result depends on tables that have different prefixes, so there is no place where writes would find it."""
 
 
 @dataclass(slots=True)
@@ -57,17 +66,31 @@ _made: _Made | None = None
 
 
 def of(tables: Iterable[str], using: str, func: Any = None) -> Cache:
-    """Return the cache for what depends on these tables; all of them must have one prefix."""
+    """Return the cache for what depends on these tables; raise `MixedPrefixes` if they have not one prefix."""
     prefix = conf.current().prefix
     if isinstance(prefix, str):
         return _under(prefix)
-    found = {prefix(PrefixQuery((table,), (using,), func)) for table in tables}
-    if len(found) > 1:
-        raise ConfigurationError(
-            f"CACHEOPS_PREFIX must be one for all tables that a result depends on, got {sorted(found)} for "
-            f"{', '.join(sorted(tables))}: let it depend on query.dbs or on the tenant, not on query.table"
+    # Whoever writes knows of no function, so what is to be found by writes is not kept by function either.
+    found = {table: prefix(PrefixQuery([table], [using])) for table in tables}
+    if len(set(found.values())) > 1:
+        told = ", ".join(f"{table}: {found[table]!r}" for table in sorted(found))
+        raise MixedPrefixes(
+            f"CACHEOPS_PREFIX must be one for all tables that a result depends on, got {told}. Let it depend on "
+            f"query.dbs or on the tenant, or have it look in query.tables for those that are read together"
         )
-    return _under(found.pop() if found else prefix(PrefixQuery((), (using,), func)))
+    return _under(next(iter(found.values())) if found else prefix(PrefixQuery([], [using], func)))
+
+
+def everyone() -> list[Cache]:
+    """Return the caches under all prefixes that there are at the moment: of each table, and of no table."""
+    prefix = conf.current().prefix
+    if isinstance(prefix, str):
+        return [_under(prefix)]
+    found = {prefix(PrefixQuery([table], [using])) for table in known_tables() for using in connections}
+    # A prefix by query.table has no answer where there is none, and so nothing is kept there.
+    with suppress(ConfigurationError):
+        found.add(prefix(PrefixQuery([], [DEFAULT_DB_ALIAS])))
+    return [_under(one) for one in sorted(found)]
 
 
 def by_changes(changes: Sequence[Change], using: str) -> Iterator[tuple[Cache, list[Change]]]:
@@ -138,7 +161,7 @@ def _add(made: _Made, prefix: str) -> Cache:
         return made.by_prefix[prefix]
 
 
-def _only(values: tuple[str, ...], name: str, plural: str) -> str:
+def _only(values: list[str], name: str, plural: str) -> str:
     if len(values) != 1:
         raise ConfigurationError(
             f"CACHEOPS_PREFIX asks for query.{name}, of which there must be one, got {values}: use query.{plural}"

@@ -59,8 +59,9 @@ def invalidate_model(model: type[Model], using: str | None = None) -> None:
 
 
 def invalidate_all() -> None:
-    """Drop everything in the cache, below the prefix that is current; of what else its server holds, nothing."""
-    caches.current().invalidate_all()
+    """Drop everything in the cache, below the prefixes that are current; of what else its server holds, nothing."""
+    for cache in caches.everyone():
+        cache.invalidate_all()
     reads.forget_plans()
     if cache_invalidated.receivers:
         cache_invalidated.send_robust(sender=None, obj_dict=None)

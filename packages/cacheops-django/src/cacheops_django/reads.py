@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -18,12 +19,13 @@ from django.db.models.query import (
 )
 from django.db.models.sql import Query
 
+from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 
 from . import caches, conf, scopes, tables
 from .dependencies import dependencies
 from .fingerprints import Unfingerprintable, fingerprint
-from .reasons import Uncacheable, record
+from .reasons import Uncacheable, log, record
 from .signals import cache_read
 from .transactions import is_current, may_fill, work_of
 
@@ -93,12 +95,13 @@ def answer(
             queryset, queryset.query if query is None else query, using, op if asked is None else asked
         )
         _refuse_open_write(found, using)
+        cache = _cache_of(found, using)
     except (Uncacheable, Unfingerprintable) as refusal:
         record(model, op, refusal.reason)
         return compute(queryset.using(using))
     # A router may name another replica each time it is asked: this is the one that we may store from.
     ask = Noting(lambda: compute(queryset.using(using)))
-    value = _ask(queryset, using, key, found, ask, op)
+    value = _ask(queryset, using, cache, key, found, ask, op)
     if cache_read.receivers:
         cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
     return value
@@ -117,13 +120,17 @@ class Noting:
 
 
 def _ask(
-    queryset: QuerySet[Any], using: str, key: bytes, found: Dependencies, compute: Noting, op: str
+    queryset: QuerySet[Any],
+    using: str,
+    cache: Cache,
+    key: bytes,
+    found: Dependencies,
+    compute: Noting,
+    op: str,
 ) -> Any:
     model, wish, connection = queryset.model, wish_of(queryset), connections[using]
     profile = conf.current().profile_for(model)
     timeout = wish.timeout if wish.timeout is not NOT_GIVEN or profile is None else profile.timeout
-    # Whoever writes does so on the primary, and asks for the prefix there.
-    cache = caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
     lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
     stale = profile.stale if profile is not None else 0.0
     if (lock or stale) and not wish.is_write_only and is_current(connection):
@@ -185,6 +192,20 @@ def _refuse_open_write(found: Dependencies, using: str) -> None:
             raise Uncacheable(f"it reads {table}, which the settings map to None: its writes are not tracked")
     if work_of(connections[using]).touches(names):
         raise Uncacheable("the open transaction has written to what it reads")
+
+
+def _cache_of(found: Dependencies, using: str) -> Cache:
+    try:
+        # Whoever writes does so on the primary, and asks for the prefix there.
+        return caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
+    except caches.MixedPrefixes as mixed:
+        _warn(str(mixed))
+        raise Uncacheable(str(mixed)) from mixed
+
+
+@lru_cache(maxsize=1024)
+def _warn(text: str) -> None:
+    log.warning("%s: what joins them is not cached", text)
 
 
 def forget_plans() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 from django.apps import apps
 from django.db.models import Model
@@ -12,9 +12,26 @@ from . import conf
 from .model_profiles import keys_for
 
 
+@dataclass(slots=True)
+class _Registry:
+    """What follows from the models that are registered, until another one is."""
+
+    models: list[type[Model]]
+    by_table: dict[str, tuple[type[Model], ...]]
+    forbidden: dict[conf.Settings, frozenset[str]] = field(default_factory=dict)
+
+
+_registry = _Registry([], {})
+
+
+def known_tables() -> list[str]:
+    """Return the tables of all models."""
+    return list(_current().by_table)
+
+
 def models_of(table: str) -> tuple[type[Model], ...]:
     """Return the models of a table, those that manage it first; none for a table that no model knows."""
-    return _models_by_table(_registered()).get(table, ())
+    return _current().by_table.get(table, ())
 
 
 def parts_of(model: type[Model]) -> Iterator[type[Model]]:
@@ -32,17 +49,27 @@ def is_forbidden(table: str) -> bool:
     Nothing that depends on such a table is cached, so writes to it need no invalidation: the way to keep
     sessions and logs from asking the server of the cache at all.
     """
-    return table in _forbidden(conf.current())
+    registry, settings = _current(), conf.current()
+    forbidden = registry.forbidden.get(settings)
+    if forbidden is None:
+        # Settings of before will not be asked for again.
+        forbidden = _forbidden(registry, settings)
+        registry.forbidden = {settings: forbidden}
+    return table in forbidden
 
 
-def _registered() -> int:
-    return sum(map(len, apps.all_models.values()))
+def _current() -> _Registry:
+    global _registry
+    # Django makes a new list once a model is registered, and returns the same one until then.
+    models = apps.get_models(include_auto_created=True, include_swapped=True)
+    if models is not _registry.models:
+        _registry = _Registry(models, _by_table(models))
+    return _registry
 
 
-@lru_cache(maxsize=4)
-def _models_by_table(registered: int) -> dict[str, tuple[type[Model], ...]]:
+def _by_table(models: list[type[Model]]) -> dict[str, tuple[type[Model], ...]]:
     found: dict[str, list[type[Model]]] = {}
-    for model in apps.get_models(include_auto_created=True, include_swapped=True):
+    for model in models:
         if not model._meta.proxy:
             found.setdefault(model._meta.db_table, []).append(model)
     return {
@@ -50,11 +77,10 @@ def _models_by_table(registered: int) -> dict[str, tuple[type[Model], ...]]:
     }
 
 
-@lru_cache(maxsize=4)
-def _forbidden(settings: conf.Settings) -> frozenset[str]:
+def _forbidden(registry: _Registry, settings: conf.Settings) -> frozenset[str]:
     return frozenset(
         table
-        for table, models in _models_by_table(_registered()).items()
+        for table, models in registry.by_table.items()
         if all(_is_none(settings, model) for model in models)
     )
 
