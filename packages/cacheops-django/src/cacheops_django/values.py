@@ -7,9 +7,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from inspect import getattr_static, signature
 from pathlib import Path
+from types import FunctionType, SimpleNamespace
 from typing import Any, cast
 
+from django.db.models import Field
 from django.utils.module_loading import import_string
 
 from cacheops_core.compression import Compressed
@@ -56,9 +59,10 @@ def read_lag(value: object, name: str) -> float:
 
 
 def read_names(value: object, name: str) -> frozenset[str]:
-    """Return a set of names from any collection of them."""
+    """Return a set of names from any collection of them; a field's class stands for its own."""
     is_collection = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
     names = list(value) if is_collection and isinstance(value, Iterable) else [None]
+    names = [item.__name__ if isinstance(item, type) and issubclass(item, Field) else item for item in names]
     if not all(isinstance(item, str) for item in names):
         raise ConfigurationError(f"{name} is {shown(value)}, not a collection of strings")
     return frozenset(map(str, names))
@@ -95,7 +99,15 @@ def read_serializer(value: object, name: str) -> Any:
     missing = [method for method in ("dumps", "loads") if not callable(getattr(serializer, method, None))]
     if missing:
         raise ConfigurationError(f"{name} is {shown(value)}, which has no {' and no '.join(missing)}")
+    if isinstance(serializer, type) and _takes_only_a_value(serializer):
+        # In a class whose body reads like a module there is no self, and so nothing to make an object of.
+        return SimpleNamespace(dumps=serializer.dumps, loads=serializer.loads)  # type: ignore[attr-defined]
     return serializer
+
+
+def _takes_only_a_value(serializer: type) -> bool:
+    dumps = getattr_static(serializer, "dumps")
+    return isinstance(dumps, FunctionType) and len(signature(dumps).parameters) == 1
 
 
 def read_compression(value: object, name: str) -> str | None:
