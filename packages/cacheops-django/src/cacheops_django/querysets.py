@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from django.db import connections
-from django.db.models import Manager, Model
+from django.db.models import Manager, Model, QuerySet
 from django.db.models.query import ModelIterable
 
 from cacheops_core.errors import ConfigurationError
@@ -84,22 +84,33 @@ def invalidated_update(self: Rows, **kwargs: Any) -> int:
 
 def manager_cache(self: Manager[Any], *args: Any, **kwargs: Any) -> Rows:
     """Return a queryset whose operations are cached; see ``QuerySet.cache``."""
-    return cache(self.get_queryset(), *args, **kwargs)
+    return cache(_queryset_of(self), *args, **kwargs)
 
 
 def manager_nocache(self: Manager[Any]) -> Rows:
     """Return a queryset that goes past the cache."""
-    return nocache(self.get_queryset())
+    return nocache(_queryset_of(self))
 
 
 def manager_inplace(self: Manager[Any]) -> Rows:
     """Return a queryset that its methods change instead of copying it."""
-    return inplace(self.get_queryset())
+    return inplace(_queryset_of(self))
 
 
 def manager_invalidated_update(self: Manager[Any], **kwargs: Any) -> int:
     """Update, and invalidate what depends on the rows as they were and as they are."""
-    return invalidated_update(self.get_queryset(), **kwargs)
+    return invalidated_update(_queryset_of(self), **kwargs)
+
+
+def _queryset_of(manager: Manager[Any]) -> Rows:
+    queryset: object = manager.get_queryset()
+    if isinstance(queryset, QuerySet):
+        return queryset
+    model, kind = manager.model._meta.label, type(queryset)
+    raise ConfigurationError(
+        f"{model}.{manager.name}.get_queryset() returns a {kind.__module__}.{kind.__qualname__}, which is no queryset "
+        f"of Django's, so that nothing it does can be cached or tracked: ask {model}._base_manager instead"
+    )
 
 
 # Around Django's own: reading
