@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cacheops_django.views import cached_view, cached_view_as
 
     from .files import file_cache
+    from .reaping import reap_conjs
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "invalidate_obj",
     "no_invalidation",
     "postpone_invalidation",
+    "reap_conjs",
 ]
 
 _HOMES = {
@@ -62,6 +64,7 @@ _HOMES = {
     "invalidate_obj": "cacheops_django.invalidation",
     "no_invalidation": "cacheops_django.scopes",
     "postpone_invalidation": "cacheops_django.invalidation",
+    "reap_conjs": "cacheops.reaping",
 }
 
 
