@@ -171,7 +171,9 @@ SHAPES: dict[str, Callable[[], QuerySet[Any, Any]]] = {
     "date parts": lambda: Post.objects.filter(created__year=2024, created__date=datetime.date(2024, 5, 1)),
     "dates": lambda: Event.objects.dates("on", "month"),
     "datetimes": lambda: Post.objects.datetimes("created", "day", tzinfo=UTC),
-    "truncated": lambda: Post.objects.annotate(m=TruncMonth("created")).values("m").annotate(n=Avg("rating")),
+    "truncated": lambda: (
+        Post.objects.annotate(m=TruncMonth("created", tzinfo=UTC)).values("m").annotate(n=Avg("rating"))
+    ),
     "moments": lambda: Everything.objects.filter(
         moment__gt=NOON, on=datetime.date(2024, 1, 1), at=datetime.time(1, 2), took=datetime.timedelta(1)
     ),

@@ -75,11 +75,9 @@ def _uninstalled() -> Iterator[None]:
 
 def test_uninstalling_restores_every_class_and_module_exactly() -> None:
     here = str(Path(__file__).parent)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([here, *sys.path]),
-        "DJANGO_SETTINGS_MODULE": "settings",
-    }
+    # The databases of the run are not to be touched, and any kind has the same classes around it.
+    changed = {"PYTHONPATH": os.pathsep.join([here, *sys.path]), "CACHEOPS_TEST_DB": "sqlite"}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings", **changed}
     run = subprocess.run(
         [sys.executable, "-c", COMPARE], env=environment, capture_output=True, text=True, check=False
     )

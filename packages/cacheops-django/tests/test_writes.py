@@ -38,6 +38,7 @@ from testapp.models import (
 
 from cacheops_core.testing import Server, count_round_trips
 from cacheops_django import caches, scopes
+from cacheops_django.invalidation import invalidate_obj
 
 pytestmark = pytest.mark.django_db
 
@@ -530,6 +531,35 @@ def test_a_stale_copy_deletes_what_the_database_has() -> None:
     keep(posts_of(2))
     mine.delete()
     assert is_right(posts_of(2))
+
+
+def statements(write: Write) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        write()
+    return [query["sql"] for query in captured if "testapp_post" in query["sql"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_old_values_are_read_under_a_lock() -> None:
+    row = post(1)
+    with transaction.atomic():
+        # To say that a row has changed is not to have changed it: it takes no lock.
+        invalidate_obj(row)
+        *before, read, write = statements(row.save)
+    assert read.startswith("SELECT")
+    assert write.startswith("UPDATE")
+    if connection.features.has_select_for_update:
+        assert "FOR UPDATE" in read
+    else:
+        assert [sql.split()[0] for sql in before] == ["UPDATE"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sqlites_lock_is_taken_once_in_a_transaction() -> None:
+    first, second = post(1), post(2)
+    with transaction.atomic():
+        first.save()
+        assert len(statements(second.save)) == 2
 
 
 def learned(ask: Ask, *rows: models.Model) -> None:

@@ -57,6 +57,8 @@ class Work:
         """Whether all its reads see one snapshot; None until somebody needs to know."""
         self.is_expected = False
         """Whether the statement that is running is a write that has been understood."""
+        self.holds_write_lock = False
+        """Whether SQLite's one write lock has been taken, which stays until the transaction ends."""
         self.open_cursors = 0
         """Iterators that may hold SQLite's view of the database at an earlier moment."""
 

@@ -175,8 +175,9 @@ def _lock(target: Target, work: Work) -> Before | None:
         return Before([{target.pk.column: value} for value in named], is_named=True)
     if not target.query.where.children or not _is_simple(target.query):
         return None
-    if target.connection.vendor == "sqlite" and not work.written.changes:
+    if target.connection.vendor == "sqlite" and not work.holds_write_lock:
         _take_write_lock(target)
+        work.holds_write_lock = True
     fields = [*target.keys, *(field for field in wanted if field not in target.keys)]
     found = _select(target, target.query, fields, MOST_ROWS + 1)
     return None if len(found) > MOST_ROWS else Before(found, is_named=False)
@@ -319,10 +320,9 @@ def _follow(model: type[Model], found: set[type[Model]]) -> None:
     for relation in model._meta.get_fields(include_hidden=True):
         related = relation.related_model
         # Django 6.1: models.DB_CASCADE, DB_SET_NULL, DB_SET_DEFAULT
-        if (
-            hasattr(getattr(relation, "on_delete", None), "on_delete_sql")
-            and relation.auto_created
-            and related not in found
-        ):
+        is_done_there = relation.auto_created and hasattr(
+            getattr(relation, "on_delete", None), "on_delete_sql"
+        )
+        if is_done_there and related is not None and related not in found:
             found.add(related)
             _follow(related, found)
