@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+from closing import close
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.test import TestCase, override_settings
@@ -586,8 +587,12 @@ class InTestCase(TestCase):
         assert len(calls) == 2
 
 
-def close() -> None:
-    connection.close()  # that of the thread that this is called in
+async def closing(result: Awaitable[Any]) -> Any:
+    """Return a result, and close the connection of the thread that Django has used for it."""
+    try:
+        return await result
+    finally:
+        await sync_to_async(close)()
 
 
 def in_another_thread(function: Callable[..., Any], *args: Any) -> Any:
@@ -600,7 +605,7 @@ def in_another_thread(function: Callable[..., Any], *args: Any) -> Any:
         except Exception as error:
             outcome.append((None, error))
         finally:
-            connection.close()
+            close()
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -725,7 +730,7 @@ def test_coroutines_run_side_by_side_and_the_functions_they_call_may_ask_the_dat
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "run",
-    [lambda main: async_to_sync(main)(), lambda main: asyncio.run(main())],
+    [lambda main: async_to_sync(main)(), lambda main: asyncio.run(closing(main()))],
     ids=["under a thread", "on a loop"],
 )
 def test_with_a_lock_one_coroutine_computes_while_the_others_wait(run: Any) -> None:
@@ -736,9 +741,7 @@ def test_with_a_lock_one_coroutine_computes_while_the_others_wait(run: Any) -> N
         return await Tag.objects.nocache().acount()
 
     async def main() -> list[Any]:
-        found = await asyncio.gather(*(slow() for _ in range(4)))
-        await sync_to_async(close)()
-        return found
+        return await asyncio.gather(*(slow() for _ in range(4)))
 
     assert run(main) == [0, 0, 0, 0]
     assert calls == ["slow"]

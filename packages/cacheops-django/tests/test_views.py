@@ -10,8 +10,8 @@ from typing import Any
 import pages
 import pytest
 from asgiref.sync import sync_to_async
+from closing import close
 from django.contrib.auth.models import User
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.utils import timezone, translation
@@ -468,10 +468,6 @@ def test_on_an_event_loop_views_are_kept_for_whom_they_are() -> None:
 
     asyncio.run(main())
     assert made["acart"] == 3
-
-
-def close() -> None:
-    connection.close()  # that of the thread that this is called in
 
 
 # The rest

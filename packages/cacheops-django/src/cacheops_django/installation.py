@@ -19,7 +19,7 @@ from django.db.models.signals import post_save
 from django.db.models.sql import compiler
 from django.db.transaction import Atomic
 
-from . import invalidation, managers, querysets, reads, receivers, transactions, writes
+from . import async_caches, invalidation, managers, querysets, reads, receivers, transactions, writes
 from .patching import Patch, add, apply_all, around, undo_all
 
 _applied: list[Patch] = []
@@ -92,6 +92,7 @@ def install() -> None:
     post_save.connect(receivers.store_on_save, dispatch_uid="cacheops.store_on_save")
     setting_changed.connect(_forget, dispatch_uid="cacheops.forget")
     managers.forget_classes()
+    async_caches.watch()
     for connection in connections.all(initialized_only=True):
         transactions.connected(connection=connection)
 
@@ -103,6 +104,7 @@ def uninstall() -> None:
     post_save.disconnect(dispatch_uid="cacheops.store_on_save")
     setting_changed.disconnect(dispatch_uid="cacheops.forget")
     managers.forget_classes()
+    async_caches.unwatch()
     for connection in connections.all(initialized_only=True):
         transactions.disconnect(connection)
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import Manager, Model, QuerySet
 
@@ -21,8 +22,9 @@ from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.keys import stable_key
 from cacheops_core.options import seconds
+from cacheops_core.verbs import MISS
 
-from . import caches, conf, keying, reads, rows, tables
+from . import async_caches, caches, conf, keying, reads, rows, tables
 from .dependencies import dependencies
 from .fingerprints import Unfingerprintable
 from .reads import NOT_GIVEN
@@ -108,13 +110,18 @@ class Results:
         make_key: Callable[[], bytes],
         compute: Callable[[], Awaitable[Any]],
         more: Dependencies = NOTHING,
+        *,
+        is_pure: bool = True,
     ) -> Any:
         """Return a result as `answer` does; it is computed on the event loop of the caller.
 
-        The state of transactions is that of the thread in which Django's ORM works, so it is asked there. That thread
-        is given back before anything is computed: the function may need it for its own queries.
+        What is there is brought by the loop itself, if the key can be made without the database (``is_pure``).
+        All else is asked in the thread in which Django's ORM works, which knows the open transaction. That thread is
+        given back before anything is computed: the function may need it for its own queries.
         """
         try:
+            if is_pure and (value := await self._found_on_loop(func, make_key, more)) is not MISS:
+                return value
             asked = await sync_to_async(self.ask)(func, make_key, more)
             if asked is None:
                 return await compute()
@@ -127,6 +134,33 @@ class Results:
         except Unstored as unstored:
             return unstored.value
         return value
+
+    async def _found_on_loop(
+        self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies
+    ) -> Any:
+        """Return a result that is there, or MISS where there is none, or where a thread is needed to tell."""
+        known = self._known
+        if (
+            not conf.current().enabled
+            or known is None
+            or known[0] != self._state()
+            or isinstance(known[1], str)
+        ):
+            return MISS
+        if async_caches.is_written(table for table, _ in known[1].tables):
+            return MISS
+        cache = await async_caches.twin(self.cache(func))
+        if cache is None:
+            return MISS
+        try:
+            key = make_key()
+        except SynchronousOnlyOperation:
+            # An argument asks the database for what it is, as request.user does when it is first looked at.
+            return MISS
+        lookup = await cache.fetch(key, known[1].merge(more), self.timeout())
+        if lookup.is_hit and cache_read.receivers:
+            cache_read.send_robust(sender=None, func=func, hit=True)
+        return lookup.value if lookup.is_hit else MISS
 
     async def _compute_together(self, asked: Asked, compute: Callable[[], Awaitable[Any]]) -> Any:
         loop = asyncio.get_running_loop()
@@ -264,10 +298,7 @@ class Results:
         return found
 
     def _know(self) -> tuple[Any, Dependencies | str, bytes]:
-        # Samples do not change, but settings may, and routers may name another database each time.
-        databases = [sample.db for sample in self.samples if isinstance(sample, QuerySet)]
-        state = (conf.current(), conf.uses_time_zones(), databases)
-        known = self._known
+        state, known = self._state(), self._known
         if known is None or known[0] != state:
             found: Dependencies | str
             digest = b""
@@ -277,6 +308,11 @@ class Results:
                 found = refusal.reason
             known = self._known = (state, found, digest)
         return known
+
+    def _state(self) -> tuple[Any, ...]:
+        # Samples do not change, but settings may, and routers may name another database each time.
+        databases = [sample.db for sample in self.samples if isinstance(sample, QuerySet)]
+        return conf.current(), conf.uses_time_zones(), databases
 
     def _models(self) -> list[type[Model]]:
         return [_model_of(sample) for sample in self.samples]

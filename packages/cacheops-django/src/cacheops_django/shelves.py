@@ -39,15 +39,20 @@ class Shelf:
         """Return what the answers to a page vary by; None if that is not known."""
         known = self._known.get(page)
         if known is None and (kept := self.remembered(("view", page))) is not None:
-            known = self._note(page, frozenset(map(str, kept)))
+            known = self.note(page, frozenset(map(str, kept)))
         return known
 
     def learn(self, page: bytes, dimensions: Dimensions) -> None:
         """Remember what the answers to a page vary by."""
-        self.usual = self._note(page, dimensions)
+        self.usual = self.note(page, dimensions)
         self.remember(("view", page), sorted(dimensions))
 
-    def _note(self, page: bytes, dimensions: Dimensions) -> Dimensions:
+    def is_known(self, page: bytes) -> bool:
+        """Tell whether this process knows what a page varies by, without asking the cache."""
+        return page in self._known
+
+    def note(self, page: bytes, dimensions: Dimensions) -> Dimensions:
+        """Remember in this process alone what the answers to a page vary by."""
         if len(self._known) >= KNOWN_PAGES:
             self._known.clear()
         self._known[page] = dimensions
@@ -75,8 +80,12 @@ class Shelf:
         make_key: Callable[[], bytes],
         compute: Callable[[], Awaitable[Any]],
         page: bytes,
+        is_pure: bool,
     ) -> Any:
-        """Return what `answer` does, computed on the event loop of the caller."""
+        """Return what `answer` does, computed on the event loop of the caller.
+
+        ``is_pure`` tells whether the key can be made there, too, without the database.
+        """
         raise NotImplementedError
 
     def drop(self, page: bytes) -> None:
@@ -108,8 +117,9 @@ class ProjectShelf(Shelf):
         make_key: Callable[[], bytes],
         compute: Callable[[], Awaitable[Any]],
         page: bytes,
+        is_pure: bool,
     ) -> Any:
-        return await self.results.aanswer(view, make_key, compute, _row_of(page))
+        return await self.results.aanswer(view, make_key, compute, _row_of(page), is_pure=is_pure)
 
     def drop(self, page: bytes) -> None:
         self.results.cache(None).invalidate(PAGES, {"page": page.hex()})
@@ -147,6 +157,7 @@ class SimpleShelf(Shelf):
         make_key: Callable[[], bytes],
         compute: Callable[[], Awaitable[Any]],
         page: bytes,
+        is_pure: bool,
     ) -> Any:
         def look() -> tuple[Any, Any]:
             key = self._number(page), make_key()

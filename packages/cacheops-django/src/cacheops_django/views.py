@@ -132,6 +132,8 @@ class Visit:
         """What its answer is looked for under."""
         self._made: Any = NOT_GIVEN
         """What the view itself has answered."""
+        self._is_learning = False
+        """Whether it could not be kept where it was looked for."""
 
     def answer(self, view: Callable[[], Any]) -> HttpResponseBase:
         """Return the answer that is kept, or else the view's, which is kept if it may be."""
@@ -144,11 +146,15 @@ class Visit:
 
     async def aanswer(self, view: Callable[[], Awaitable[Any]]) -> HttpResponseBase:
         """Return the answer as `answer` does, from a coroutine function."""
-        if not await sync_to_async(self._look)():
+        is_known = self.shelf.is_known(self.page)
+        may_be_there = self._look() if is_known else await sync_to_async(self._look)()
+        if not may_be_there:
             with suppress(Unstored):
                 await self._acompute(view)
             return cast(HttpResponseBase, self._made)
-        found = await self.shelf.aanswer(self.function, self._key, partial(self._acompute, view), self.page)
+        is_pure = is_known and "session" not in self.looked
+        compute = partial(self._acompute, view)
+        found = await self.shelf.aanswer(self.function, self._key, compute, self.page, is_pure)
         return self._response(found)
 
     def _look(self) -> bool:
@@ -161,6 +167,9 @@ class Visit:
         return stable_key("view", self.page, self.instance, varying.values(self.request, self.looked))
 
     def _response(self, found: Any) -> HttpResponseBase:
+        if self.known is None and not self._is_learning:
+            # An answer has been kept, or was found, under what was only a guess.
+            self.shelf.note(self.page, self.looked)
         return responses.from_data(found) if self._made is NOT_GIVEN else self._made
 
     def _compute(self, view: Callable[[], Any]) -> Any:
@@ -192,7 +201,7 @@ class Visit:
 
         Raises it as Unstored if it cannot be kept at all.
         """
-        self._made = response
+        self._made, self._is_learning = response, True
         if not isinstance(response, HttpResponseBase):
             raise Unstored(response)  # Django says best what is wrong with it
         reason, varies_by = watch.refusal(response), watch.learn(response)
@@ -200,7 +209,8 @@ class Visit:
             log.debug("An answer of %r is not kept: %s", self.function, reason or "it has no body")
             raise Unstored(response)
         varies_by = varies_by if self.known is None else self.known | varies_by
-        return None if varies_by == self.looked else varies_by
+        self._is_learning = varies_by != self.looked
+        return varies_by if self._is_learning else None
 
 
 class ViewDecorator(Protocol):
