@@ -245,11 +245,17 @@ def test_an_adapter_says_what_samples_are(kind):
     assert [asked[1:] for asked in cache.asked] == [((sample, 1), 5), ({},)]
 
 
-def test_what_an_adapter_returns_is_marked_as_its_page_is():
+def test_what_an_adapter_returns_is_not_escaped_again():
     environment = environment_with(Computing(), autoescape=True)
     assert (
         environment.from_string("{% set a %}{% cached %}<{% endcached %}{% endset %}{{ a }}").render() == "<"
     )
+
+
+def test_an_async_page_does_not_compute_in_a_verb_that_blocks(store):
+    store.get_or_compute = lambda *_: pytest.fail("called")
+    template = environment_with(store, enable_async=True).from_string(FRAGMENT)
+    assert [template.render(), template.render()] == ["1", "1"]
 
 
 @pytest.mark.parametrize("is_async", [False, True])

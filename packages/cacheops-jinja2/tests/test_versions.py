@@ -85,6 +85,11 @@ PAGES = {
         "page": "{% from 'part.html' import m %}{% call m() %}old{% endcall %}",
         "part": "{% macro m() %}{% cached %}{{ caller() }}{% endcached %}{% endmacro %}",
     },
+    "what is included by who calls the macro": {
+        "page": "{% from 'part.html' import m %}{% call m() %}{% include 'inner.html' %}{% endcall %}",
+        "part": "{% macro m() %}{% cached %}{{ caller() }}{% endcached %}{% endmacro %}",
+        "inner": "old",
+    },
 }
 
 
@@ -127,6 +132,18 @@ def test_a_page_keeps_the_macro_with_which_it_began_under_that_version(make):
     assert template.render(edit=lambda: "") == "new"
 
 
+def test_a_block_keeps_the_macro_with_which_its_page_began_under_that_version(make):
+    page = "{% extends 'parent.html' %}{% from 'part.html' import m %}{% block a %}{{ m() }}{% endblock %}"
+    parent = "{{ edit() }}{% cached %}{% block a %}{% endblock %}{% endcached %}"
+    environment = make(
+        {"page.html": page, "parent.html": parent, "part.html": "{% macro m() %}old{% endmacro %}"}
+    )
+    template = environment.get_template("page.html")
+    new = "{% macro m() %}new{% endmacro %}"
+    assert template.render(edit=lambda: edited(environment, part=new) or "") == "old"
+    assert template.render(edit=lambda: "") == "new"
+
+
 def test_a_template_that_is_missing_is_looked_for_again(make):
     environment = make({"page.html": "{% cached %}{% include 'part.html' ignore missing %}{% endcached %}"})
     assert environment.get_template("page.html").render() == ""
@@ -147,11 +164,17 @@ def test_names_are_joined_as_the_environment_joins_them(make):
         def join_path(self, template: str, parent: str) -> str:
             return f"{parent.rpartition('/')[0]}/{template}"
 
-    sources = {"a/page.html": "{% cached %}{% include 'part.html' %}{% endcached %}", "a/part.html": "old"}
+    both = "{% include 'part.html' %}{% include 'b/both.html' %}"
+    sources = {
+        "a/page.html": f"{{% cached %}}{both}{{% endcached %}}",
+        "a/part.html": "1",
+        "a/b/part.html": "2",
+    }
+    sources["a/b/both.html"] = "{% include 'part.html' %}"
     environment = make(sources, kind=Relative)
-    assert environment.get_template("a/page.html").render() == "old"
-    sources["a/part.html"] = "new"
-    assert environment.get_template("a/page.html").render() == "new"
+    assert environment.get_template("a/page.html").render() == "12"
+    sources["a/b/part.html"] = "3"
+    assert environment.get_template("a/page.html").render() == "13"
 
 
 def test_templates_behind_a_prefix_are_found(make):
@@ -225,6 +248,7 @@ def references(source: str) -> list[str]:
     [
         ("{% include 'a' %}", ["a"]),
         ("{% include ['a', 'b'] %}", ["a", "b"]),
+        ("{% include ['a', 'b', 'c', 'd'] %}", ["a", "b", "c", "d"]),
         ("{% include ('a', 'b', 'c') ignore missing %}", ["a", "b", "c"]),
         ("{% import 'a' as m %}{% from 'b' import n with context %}", ["a", "b"]),
         ("{% extends 'a' %}{% block x %}{% include 'b' %}{% endblock %}", ["a", "b"]),

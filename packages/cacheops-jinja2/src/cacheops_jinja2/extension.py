@@ -17,7 +17,6 @@ from jinja2.compiler import find_undeclared
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
-from markupsafe import Markup
 
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import ConfigurationError, KeyingError
@@ -118,7 +117,8 @@ class CacheopsExtension(Extension):
         except (ConfigurationError, KeyingError) as error:
             raise type(error)(f"{place}: {error}") from error
         flow = asking(cache, fragment, is_async)
-        return _marked_later(run_async(flow), autoescape) if is_async else _marked(run(flow), autoescape)
+        # Into the page as it is, as what any call block returns: its values were escaped when it was rendered.
+        return run_async(flow) if is_async else run(flow)
 
 
 def _arguments(parser: Parser, tag: str) -> tuple[list[nodes.Expr], list[nodes.Keyword]]:
@@ -193,13 +193,5 @@ def _rendering(caller: Macro, own: list[Any], is_async: bool) -> Callable[[], An
 
 
 def _plain(value: Any) -> Any:
-    # Serializers know text; whether it is markup is part of the key. A NativeEnvironment makes other values.
+    # All serializers know text, and few know markup. A NativeEnvironment makes other values.
     return str.__str__(value) if isinstance(value, str) else value
-
-
-def _marked(value: Any, autoescape: bool) -> Any:
-    return Markup(value) if autoescape and isinstance(value, str) else value
-
-
-async def _marked_later(answer: Any, autoescape: bool) -> Any:
-    return _marked(await answer, autoescape)
