@@ -98,10 +98,10 @@ SHAPES: dict[str, Callable[[], QuerySet[Any, Any]]] = {
     "flat values": lambda: Post.objects.values_list("pk", flat=True),
     "values of expressions": lambda: Post.objects.values("pk", low=Lower("title")),
     "counted": lambda: (
-        Category.objects.annotate(n=Count("posts", distinct=True)).filter(n__gt=1).order_by("-n")
+        Category.objects.annotate(n=Count("posts", distinct=True)).filter(n__gt=1).order_by("-n", "pk")
     ),
     "grouped": lambda: (
-        Post.objects.values("category").annotate(n=Count("pk"), best=Max("rating")).order_by("n")
+        Post.objects.values("category").annotate(n=Count("pk"), best=Max("rating")).order_by("n", "category")
     ),
     "filtered aggregate": lambda: Category.objects.annotate(n=Count("posts", filter=Q(posts__views__gt=1))),
     "default of an aggregate": lambda: Category.objects.annotate(n=Sum("posts__views", default=0)),
