@@ -280,8 +280,8 @@ def test_counting_keeps_the_time_of_a_number(cache, redis_client):
 
 
 def test_only_numbers_are_counted(cache):
-    cache.set_many({"text": "5", "large": 2**63 - 1})
-    for key in ("text", "large"):
+    cache.set_many({"text": "5", "nothing": None, "large": 2**63 - 1})
+    for key in ("text", "nothing", "large"):
         with pytest.raises(ConfigurationError, match="incr needs a whole number of 64 bits"):
             cache.incr(key)
 
