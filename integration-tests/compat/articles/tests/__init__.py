@@ -1,0 +1,1 @@
+"""What the site counts on, a module for each chapter of the documentation."""

@@ -1,0 +1,1 @@
+"""Other settings that the documentation shows: each module is one."""
