@@ -19,8 +19,31 @@ from django.db.models.signals import post_save
 from django.db.models.sql import compiler
 from django.db.transaction import Atomic
 
-from . import async_caches, invalidation, managers, querysets, reads, receivers, transactions, writes
+from . import (
+    async_caches,
+    async_reads,
+    invalidation,
+    managers,
+    querysets,
+    reads,
+    receivers,
+    transactions,
+    writes,
+)
 from .patching import Patch, add, apply_all, around, undo_all
+
+ASYNC_READS = (
+    ("aggregate", "aggregate"),
+    ("contains", "exists"),
+    ("count", "count"),
+    ("earliest", "get"),
+    ("exists", "exists"),
+    ("first", "get"),
+    ("get", "get"),
+    ("last", "get"),
+    ("latest", "get"),
+)
+"""Methods whose async twins are tried on the event loop, with the op that profiles call them."""
 
 _applied: list[Patch] = []
 
@@ -38,6 +61,10 @@ def patches() -> Iterator[Patch]:
     yield around(QuerySet, "aggregate", querysets.aggregate)
     yield around(QuerySet, "iterator", querysets.iterator)
     yield around(QuerySet, "aiterator", querysets.aiterator)
+    # Reading from coroutines
+    for name, op in ASYNC_READS:
+        yield add(QuerySet, f"a{name}", async_reads.on_loop(getattr(QuerySet, f"a{name}"), name, op))
+    yield add(QuerySet, "__aiter__", async_reads.iterate)
     # Asking for it
     yield add(QuerySet, "cache", querysets.cache)
     yield add(QuerySet, "nocache", querysets.nocache)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -61,6 +62,14 @@ NO_WISH = Wish()
 _plans: OrderedDict[bytes, Dependencies | str] = OrderedDict()
 
 
+on_loop: ContextVar[Any] = ContextVar("cacheops_on_loop", default=None)
+"""What has the answers while a method is tried on an event loop, where no database can be asked (`async_reads`)."""
+
+
+class NotOnLoop(BaseException):
+    """Raised by a method that is tried on an event loop and needs a thread."""
+
+
 def wish_of(queryset: QuerySet[Any]) -> Wish:
     """Return what has been asked of a queryset."""
     wish: Wish = queryset.__dict__.get("_cacheops", NO_WISH)
@@ -97,8 +106,12 @@ def answer(
         _refuse_open_write(found, using)
         cache = _cache_of(found, using)
     except (Uncacheable, Unfingerprintable) as refusal:
+        if on_loop.get() is not None:
+            raise NotOnLoop from refusal
         record(model, op, refusal.reason)
         return compute(queryset.using(using))
+    if (answers := on_loop.get()) is not None:
+        return answers.answer(queryset, cache, key, found)
     # A router may name another replica each time it is asked: this is the one that we may store from.
     ask = Noting(lambda: compute(queryset.using(using)))
     value = _ask(queryset, using, cache, key, found, ask, op)
@@ -163,6 +176,9 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, asked: Hashable) ->
     # Equal keys mean equal SQL, and so equal dependencies: a query is walked once per process.
     found = _plans.get(key)
     if found is None:
+        if on_loop.get() is not None:
+            # To walk a query is to compile it, for which some databases are asked for their version.
+            raise NotOnLoop
         found = _plans[key] = _depend(query, using)
         if len(_plans) > KNOWN_PLANS:
             _plans.popitem(last=False)
