@@ -185,6 +185,7 @@ def test_tasks_side_by_side_are_answered_each_for_itself(in_thread: list[Any]) -
         names = [str(number) for number in range(20)]
         for name in names:
             await Tag.objects.acreate(name=name)
+        for name in names:
             await one(name)
         in_thread.clear()
         assert await asyncio.gather(*map(one, names)) == names
