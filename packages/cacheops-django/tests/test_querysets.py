@@ -14,6 +14,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models import Count, F, Max, Prefetch, Sum, prefetch_related_objects
 from django.test import override_settings
+from numbering import go_on_counting
 from testapp.models import (
     Author,
     Category,
@@ -49,6 +50,7 @@ def _rows() -> None:
             pk=number, title=f"p{number}", category=category, editor=author, views=number
         )
         post.tags.create(pk=number, name=f"t{number}")
+    go_on_counting()
 
 
 def times(ask: Ask) -> list[int]:
