@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 from django.db import connections
 from django.db.models import Manager, Model, QuerySet
-from django.db.models.query import ModelIterable
+from django.db.models.query import ModelIterable, NamedValuesListIterable, ValuesListIterable
+from django.db.models.utils import create_namedtuple_class
 
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
@@ -221,10 +222,23 @@ def _rows(queryset: Rows) -> list[Any]:
     return list(plain._iterable_class(plain))
 
 
+def _retupled(queryset: Rows, rows: list[Any]) -> list[Any]:
+    """Return rows of values as tuples, which JSON and its kind bring back as lists."""
+    if not rows or type(rows[0]) is not list:
+        return rows
+    if queryset._iterable_class is ValuesListIterable:
+        return list(map(tuple, rows))
+    if queryset._iterable_class is NamedValuesListIterable:
+        query = queryset.query
+        names = queryset._fields or [*query.extra_select, *query.values_select, *query.annotation_select]
+        return list(map(create_namedtuple_class(*names)._make, rows))
+    return rows
+
+
 def _known_related(queryset: Rows, rows: list[Any]) -> list[Any]:
     """Give objects what does not go into the cache: each other, and the one that they were reached from."""
     if queryset._iterable_class is not ModelIterable:
-        return rows
+        return _retupled(queryset, rows)
     _introduce(queryset, rows)
     _settle_in(queryset.db, rows)
     for field, related in queryset._known_related_objects.items():
