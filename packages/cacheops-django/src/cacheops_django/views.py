@@ -48,6 +48,8 @@ class CachedView(Generic[P, R]):
         update_wrapper(self, view)
         self._shelf = shelf
         self._extra = extra
+        self._function, self._instance = unbound(view)
+        self._takes_self = self._instance is None and _takes_self(self._function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         visit = self._visit(args, kwargs)
@@ -78,9 +80,9 @@ class CachedView(Generic[P, R]):
 
     def _visit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Visit | None:
         """Return what is to be asked for a request; None if its answer is not to be cached."""
-        function, instance = unbound(self.__wrapped__)
+        function, instance = self._function, self._instance
         rest, named = list(args), dict(kwargs)
-        if instance is None and _is_method(function) and rest:
+        if self._takes_self and rest:
             instance = rest.pop(0)
         request = rest.pop(0) if rest else named.pop("request", None)
         if not isinstance(request, HttpRequest):
@@ -94,11 +96,10 @@ class CachedView(Generic[P, R]):
 
     def _page(self, page: str | HttpRequest, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """Return what stands for one page of this view, whoever looks at it."""
-        function, instance = unbound(self.__wrapped__)
         # Of a method it is that of all objects: who drops a page has none of them at hand.
-        before = () if instance is None and not _is_method(function) else (None,)
+        before = (None,) if self._takes_self or self._instance is not None else ()
         extra = (self._extra, self._shelf.identity)
-        return call_key(function, (*before, url_of(page), *args), kwargs, extra)
+        return call_key(self._function, (*before, url_of(page), *args), kwargs, extra)
 
 
 class CachedCoroutineView(CachedView[P, Coroutine[Any, Any, Any]]):
@@ -299,7 +300,7 @@ def unbound(view: Any) -> tuple[Any, Any]:
     return (view.__func__, view.__self__) if isinstance(view, types.MethodType) else (view, None)
 
 
-def _is_method(function: Any) -> bool:
+def _takes_self(function: Any) -> bool:
     try:
         return next(iter(inspect.signature(function).parameters), None) == "self"
     except (TypeError, ValueError):
