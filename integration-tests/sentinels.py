@@ -56,3 +56,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "this has not come to pass"
         time.sleep(0.01)
+
+
+def use_sentinel(port: int) -> None:
+    """Have this process of the project ask a sentinel where its server is, and go on while there is none."""
+    from django.test import override_settings
+
+    where = {"locations": [("127.0.0.1", port)], "service_name": SERVICE, "db": 0}
+    override_settings(CACHEOPS_REDIS=None, CACHEOPS_SENTINEL=where, CACHEOPS_DEGRADE_ON_FAILURE=True).enable()
