@@ -1,0 +1,1 @@
+"""An app whose tables come from migrations."""
