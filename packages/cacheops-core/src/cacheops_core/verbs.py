@@ -159,6 +159,16 @@ class Verbs:
             log.info(
                 "No more than %s schemes fit; any further ones count as any row of %s", most, [*acquired.full]
             )
+        elif acquired.head is not None:
+            self._learn(self._registered(lookup.stamps))
+
+    def _registered(self, stamps: StampKeys) -> flows.Registries:
+        """Return the registries that are known, with the schemes of these stamps, which are in them by now."""
+        return {
+            keys.table: self.registries[keys.table] | {flows.parse_scheme(conditions.scheme(c)) for c in found}
+            for keys, found in stamps.tables
+            if keys.table in self.registries
+        }
 
     def _is_longer_than_usual(self, timeout: float | None) -> bool:
         usual = self.options.timeout

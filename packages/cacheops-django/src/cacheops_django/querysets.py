@@ -19,7 +19,7 @@ from cacheops_core.profiles import parse_ops, parse_timeout
 from . import conf, reads, scopes
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
-from .transactions import open_cursor
+from .snapshots import open_cursor
 
 Rows: TypeAlias = Any
 """A queryset with its private attributes, which its published types leave out."""

@@ -28,7 +28,8 @@ from .dependencies import dependencies
 from .fingerprints import Unfingerprintable, fingerprint
 from .reasons import Uncacheable, log, record
 from .signals import cache_read
-from .transactions import is_current, may_fill, work_of
+from .snapshots import is_current, may_fill
+from .transactions import work_of
 
 ITERABLES = frozenset(
     {FlatValuesListIterable, ModelIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable}

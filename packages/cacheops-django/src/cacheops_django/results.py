@@ -10,32 +10,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DEFAULT_DB_ALIAS, connections, router
-from django.db.models import Manager, Model, QuerySet
+from django.db import connections
 
 from cacheops_core.cache import Cache, Lookup
-from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies
-from cacheops_core.errors import ConfigurationError
-from cacheops_core.keys import stable_key
+from cacheops_core.conditions import Dependencies
 from cacheops_core.options import seconds
 from cacheops_core.verbs import MISS
 
-from . import async_caches, caches, conf, keying, reads, rows, tables
-from .dependencies import dependencies
-from .fingerprints import Unfingerprintable
+from . import async_caches, conf, keying
 from .reads import NOT_GIVEN
 from .reasons import Uncacheable, record
+from .samples import Sample, Samples
 from .signals import cache_read
-from .transactions import is_current, may_fill, work_of
+from .snapshots import is_current, may_fill
+from .transactions import work_of
 
 __all__ = ["NOTHING", "NOT_GIVEN", "Asked", "Results", "Sample", "Unstored", "keying"]
-
-Sample: TypeAlias = "QuerySet[Any] | Manager[Any] | type[Model] | Model"
-"""What a result depends on: the rows of a queryset, any row of a model, or one object."""
 
 NOTHING = Dependencies()
 
@@ -60,8 +54,8 @@ class Asked(NamedTuple):
     lookup: Lookup
 
 
-class Results:
-    """The results of one function: what they depend on, and how they are asked for and kept."""
+class Results(Samples):
+    """The results of one function: how they are asked for and kept."""
 
     def __init__(
         self,
@@ -71,16 +65,9 @@ class Results:
         lock: bool | None = False,
         stale: float = 0.0,
     ) -> None:
-        self.samples = tuple(map(_checked, samples))
+        super().__init__(samples, timeout)
         self.stale = stale and (seconds(stale, "stale") or 0.0)
         self._lock = lock
-        self._timeout = seconds(timeout, "timeout")
-        self._known: tuple[Any, Dependencies | str, bytes] | None = None
-
-    def __cache_key__(self) -> bytes:
-        return self._know()[2]
-
-    # Asking and keeping
 
     def answer(
         self,
@@ -139,11 +126,11 @@ class Results:
         self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies
     ) -> Any:
         """Return a result that is there, or MISS where there is none, or where a thread is needed to tell."""
-        known = self._known
+        known = self.known
         if (
             not conf.current().enabled
             or known is None
-            or known[0] != self._state()
+            or known[0] != self.state()
             or isinstance(known[1], str)
         ):
             return MISS
@@ -230,7 +217,7 @@ class Results:
     def _sharing(self) -> dict[str, Any]:
         lock = self._lock
         if lock is None:
-            profiles = map(conf.current().profile_for, self._models())
+            profiles = map(conf.current().profile_for, self.models())
             lock = any(profile is not None and profile.lock for profile in profiles)
         return {"lock": lock, "stale": self.stale}
 
@@ -245,129 +232,13 @@ class Results:
                 lookup.head = None
         return Asked(cache, key, found, lookup)
 
-    def cache(self, func: Callable[..., Any] | None) -> Cache:
-        """Return the cache in which the results are, which may depend on whoever is asking."""
-        known = self._know()[1]
-        names = [] if isinstance(known, str) else [table for table, _ in known.tables]
-        settings = conf.current()
-        databases = {settings.primary_of(_database_of(sample)) for sample in self.samples} or {
-            DEFAULT_DB_ALIAS
-        }
-        found = {id(cache): cache for cache in (caches.of(names, using, func) for using in databases)}
-        if len(found) > 1:
-            raise ConfigurationError(
-                f"CACHEOPS_PREFIX must be one for all that a result depends on, and differs for the databases "
-                f"{', '.join(sorted(databases))}: take samples from one of them"
-            )
-        return found.popitem()[1]
-
     def _has_written(self) -> bool:
         return bool(self.samples) and any(work_of(used).written.changes for used in _connections())
 
     def _record(self, reason: str) -> None:
-        for model in self._models()[:1]:
+        for model in self.models()[:1]:
             record(model, "cached_as", reason)
-
-    # What they depend on
-
-    def timeout(self) -> float | None:
-        """Return the seconds for which a result is kept: unless given, the least of what its samples say."""
-        if self._timeout is not None or not self.samples:
-            return self._timeout
-        said = [self._timeout_of(sample) for sample in self.samples]
-        return min((timeout for timeout in said if timeout is not None), default=None)
-
-    def _timeout_of(self, sample: Any) -> float | None:
-        wished = reads.wish_of(sample).timeout if isinstance(sample, QuerySet) else NOT_GIVEN
-        if wished is not NOT_GIVEN:
-            return cast("float | None", wished)
-        model = _model_of(sample)
-        profile = conf.current().profile_for(model)
-        if profile is None:
-            raise ConfigurationError(
-                f"{model._meta.label} has no profile in CACHEOPS to take a timeout from: "
-                f'add "{model._meta.label_lower}": {{"timeout": ...}}, or give cached_as a timeout'
-            )
-        return profile.timeout
-
-    def dependencies(self) -> Dependencies:
-        """Return what all of the results depend on; raise Uncacheable where that cannot be followed."""
-        found = self._know()[1]
-        if isinstance(found, str):
-            raise Uncacheable(found)
-        return found
-
-    def _know(self) -> tuple[Any, Dependencies | str, bytes]:
-        state, known = self._state(), self._known
-        if known is None or known[0] != state:
-            found: Dependencies | str
-            digest = b""
-            try:
-                found, digest = _depend(self.samples), stable_key(self.samples)
-            except (Uncacheable, Unfingerprintable) as refusal:
-                found = refusal.reason
-            known = self._known = (state, found, digest)
-        return known
-
-    def _state(self) -> tuple[Any, ...]:
-        # Samples do not change, but settings may, and routers may name another database each time.
-        databases = [sample.db for sample in self.samples if isinstance(sample, QuerySet)]
-        return conf.current(), conf.uses_time_zones(), databases
-
-    def _models(self) -> list[type[Model]]:
-        return [_model_of(sample) for sample in self.samples]
 
 
 def _connections() -> list[Any]:
     return list(connections.all(initialized_only=True))
-
-
-def _checked(sample: Any) -> Any:
-    if isinstance(sample, Manager):
-        return sample.all()
-    if isinstance(sample, QuerySet) or (isinstance(sample, type) and issubclass(sample, Model)):
-        return sample
-    if not isinstance(sample, Model):
-        raise ConfigurationError(f"a sample must be a queryset, a model or an instance, got {sample!r}")
-    if sample.pk is None:
-        raise ConfigurationError(
-            f"a sample must be an object that can change, and this {sample._meta.label} has not been saved"
-        )
-    return sample
-
-
-def _model_of(sample: Any) -> type[Model]:
-    if isinstance(sample, QuerySet):
-        return sample.model
-    return sample if isinstance(sample, type) else sample._meta.model
-
-
-def _database_of(sample: Any) -> str:
-    if isinstance(sample, QuerySet):
-        return sample.db
-    instance = None if isinstance(sample, type) else sample
-    return (instance and instance._state.db) or router.db_for_write(_model_of(sample), instance=instance)
-
-
-def _depend(samples: tuple[Any, ...]) -> Dependencies:
-    found = NOTHING.merge(*map(_depends_on, samples))
-    for table, _ in found.tables:
-        if tables.is_forbidden(table):
-            raise Uncacheable(f"it depends on {table}, which the settings map to None")
-    return found
-
-
-def _depends_on(sample: Any) -> Dependencies:
-    if isinstance(sample, QuerySet):
-        return dependencies(sample.query, sample.db)
-    found: dict[str, set[Conjunction]] = {}
-    for part in tables.parts_of(_model_of(sample)):
-        found[part._meta.db_table] = {ANY_ROW if isinstance(sample, type) else _by_key(sample, part)}
-    return Dependencies.of(found)
-
-
-def _by_key(instance: Model, model: type[Model]) -> Conjunction:
-    """Return the condition that an object is this one, or "any row" where its key does not narrow."""
-    vendor = connections[instance._state.db or DEFAULT_DB_ALIAS].vendor
-    key = {str(field.column): getattr(instance, field.attname) for field in model._meta.pk_fields}
-    return tuple(sorted(rows.tokens(rows.columns(model, vendor), key).items()))

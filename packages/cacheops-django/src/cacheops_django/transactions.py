@@ -20,11 +20,10 @@ from django.db import DatabaseError, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from cacheops_core import units
-from cacheops_core.cache import Cache, Lookup
+from cacheops_core.cache import Cache
 from cacheops_core.conditions import Row
-from cacheops_core.flows import Command
 
-from . import caches, conf, scopes, tables
+from . import caches, scopes, tables
 from .announcements import announce
 
 log = logging.getLogger("cacheops")
@@ -33,7 +32,7 @@ EVERY_TABLE = "*"
 """Stands for the tables of a write that is not understood."""
 
 READS = re.compile(
-    r"\s*\(*\s*(SELECT|EXPLAIN|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET|DECLARE|FETCH|CLOSE|DESCRIBE|USE)\b",
+    r"\s*\(*\s*(SELECT|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET|DECLARE|FETCH|CLOSE|DESCRIBE|USE)\b",
     re.I,
 )
 """How statements begin that change no row."""
@@ -283,66 +282,3 @@ def _forget(connection: Connection) -> None:
     open_cursors = work_of(connection).open_cursors
     work = connection.__dict__["_cacheops_work"] = Work()
     work.open_cursors = open_cursors
-
-
-# Reading
-
-
-def is_current(connection: Connection) -> bool:
-    """Tell whether each statement on the connection sees all that has been committed before it."""
-    is_replica = conf.current().primary_of(connection.alias) != connection.alias
-    return not is_open(connection) and not work_of(connection).open_cursors and not is_replica
-
-
-def may_fill(connection: Connection, lookup: Lookup) -> bool:
-    """Tell whether what this connection reads is as new as the stamps, which were acquired before.
-
-    The story: a transaction sees the database as of its first statement. Then somebody commits and releases.
-    The transaction misses, acquires stamps that are younger than the write, reads the rows of before it, and
-    stores them: stale for everybody. So in such a transaction only stamps count that are known to have been
-    born before its snapshot.
-    """
-    work = work_of(connection)
-    if (connection.vendor == "sqlite" and work.open_cursors) or _is_behind(connection, lookup):
-        # An iterator that is not at its end keeps SQLite's snapshot even outside of transactions.
-        return False
-    if not is_open(connection) or work.snapshot is None or lookup.newest <= work.snapshot:
-        return True
-    if work.is_repeatable is None:
-        work.is_repeatable = _is_repeatable(connection)
-    return not work.is_repeatable
-
-
-@contextmanager
-def open_cursor(connection: Connection) -> Iterator[None]:
-    """Note that a cursor stands in the middle of its rows, as SQLite's snapshot then does for all other reads."""
-    work_of(connection).open_cursors += 1
-    try:
-        yield
-    finally:
-        work_of(connection).open_cursors -= 1
-
-
-def _is_behind(connection: Connection, lookup: Lookup) -> bool:
-    """Tell whether a replica may not have seen yet what was written before the stamps were born."""
-    settings = conf.current()
-    if settings.primary_of(connection.alias) == connection.alias:
-        return False
-    seconds, micros = caches.current().driver.execute(Command("TIME", ()))
-    return int(seconds) * 1_000_000 + int(micros) - lookup.newest < settings.replica_lag * 1_000_000
-
-
-def _is_repeatable(connection: Connection) -> bool:
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW transaction_isolation")
-            return cursor.fetchone()[0] not in ("read committed", "read uncommitted")
-    if connection.vendor == "mysql":
-        # Django sets the session's level itself; a statement that changes it is seen by `watch`.
-        level = (
-            None
-            if connection.__dict__.get("_cacheops_isolation")
-            else getattr(connection, "isolation_level", None)
-        )
-        return level not in ("read committed", "read uncommitted")
-    return True
