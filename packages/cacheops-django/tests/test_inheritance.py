@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Count, F, Max
 from django.test import override_settings
 from django.test.utils import isolate_apps
+from numbering import go_on_counting
 from testapp.models import City, Event, Pizzeria, Place, Restaurant, StarredPlace
 
 from cacheops_django import conf, tables
@@ -36,6 +37,7 @@ def _rows() -> None:
     Restaurant.objects.create(pk=2, name="restaurant", stars=1, cuisine="a", city=city)
     Pizzeria.objects.create(pk=3, name="pizzeria", stars=1, cuisine="a", city=city, ovens=1)
     Pizzeria.objects.create(pk=4, name="other", stars=2, cuisine="b", ovens=2)
+    go_on_counting()
 
 
 READS: dict[str, Ask] = {

@@ -165,7 +165,8 @@ class Verbs:
     def _registered(self, stamps: StampKeys) -> flows.Registries:
         """Return the registries that are known, with the schemes of these stamps, which are in them by now."""
         return {
-            keys.table: self.registries[keys.table] | {flows.parse_scheme(conditions.scheme(c)) for c in found}
+            keys.table: self.registries[keys.table]
+            | {flows.parse_scheme(conditions.scheme(c)) for c in found}
             for keys, found in stamps.tables
             if keys.table in self.registries
         }
