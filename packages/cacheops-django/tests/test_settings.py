@@ -101,9 +101,9 @@ EFFECTS: dict[str, tuple[Any, Callable[[], Any], Any, Any]] = {
         "Backwards",
     ),
     "CACHEOPS_SKIP_FIELDS": (
-        ["CharField"],
-        lambda: conditions(Tag.objects.filter(name="a")),
-        ["name"],
+        ["IntegerField"],
+        lambda: conditions(Post.objects.filter(views=1)),
+        ["views"],
         [],
     ),
     "CACHEOPS_LONG_DISJUNCTION": (
