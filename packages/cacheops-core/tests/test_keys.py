@@ -611,3 +611,25 @@ def test_keys_need_no_server_client_and_no_slow_import():
     program = "import sys, cacheops_core.keys; print(*{'redis', 'funcy', 'inspect', 'dataclasses'} & {*sys.modules})"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.check_output([sys.executable, "-S", "-c", program], env=env, text=True) == "\n"
+
+
+# -- what `extra` stands for ------------------------------------------------------------------------
+
+
+def closing_over_two(unkeyable, keyable):
+    return lambda: (unkeyable, keyable)
+
+
+def test_extra_stands_for_what_a_function_closes_over_that_has_no_key():
+    one, two = (closing_over_two(Opaque(), 1) for _ in range(2))
+    assert call_key(one, extra="a") == call_key(two, extra="a") != call_key(one, extra="b")
+
+
+def test_extra_does_not_stand_for_what_has_a_key():
+    one, two = closing_over_two(Opaque(), 1), closing_over_two(Opaque(), 2)
+    assert call_key(one, extra="a") != call_key(two, extra="a")
+
+
+def test_without_extra_all_that_a_function_closes_over_must_have_a_key():
+    with pytest.raises(KeyingError, match="__cache_key__"):
+        call_key(closing_over_two(Opaque(), 1))

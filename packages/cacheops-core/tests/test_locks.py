@@ -150,7 +150,7 @@ def test_one_thread_renews_all_locks(run, redis_client):
         renewing.add(threading.get_ident())
         return run(flow)
 
-    held, renewer = [Lock.of("p:", name, 0.15) for name in "abc"], Renewer(noting)
+    held, renewer = [Lock.of("p:", name, 1.5) for name in "abc"], Renewer(noting)
     for lock in held:
         run(locks.take(lock))
     with renewer.renewing(held[0]), renewer.renewing(held[1]), renewer.renewing(held[2]):
@@ -165,7 +165,7 @@ def test_a_renewal_that_fails_does_not_end_the_others(redis_client, run):
     def failing(flow):
         return run(flow) if not failures else raise_(failures.pop())
 
-    lock = attempt(0.3)
+    lock = attempt(1.5)
     run(locks.take(lock))
     with Renewer(failing).renewing(lock):
         until_renewed(redis_client, 1)

@@ -131,6 +131,31 @@ def _function(func: types.FunctionType) -> tuple[Label, Parts]:
     return ("function", func.__module__ and _home(func.__module__), func.__qualname__), parts
 
 
+def without(func: Any, has_no_key: Callable[[Any], bool]) -> Any:
+    """Return a function as what it is told by, less what it closes over that has no key."""
+    closure = getattr(func, "__closure__", None)
+    if type(func) is not types.FunctionType or not closure or _named(func) is not None:
+        return func
+    cells = zip(func.__code__.co_freevars, closure, strict=True)
+    kept = {
+        name: cell.cell_contents
+        for name, cell in cells
+        if not _is_empty(cell) and not has_no_key(cell.cell_contents)
+    }
+    if len(kept) == len(closure):
+        return func
+    module = func.__module__ and _home(func.__module__)
+    return "without", module, func.__qualname__, func.__code__, func.__defaults__, func.__kwdefaults__, kept
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  # it raises where nothing has been assigned yet
+    except ValueError:
+        return True
+    return False
+
+
 def _cell(name: str, cell: types.CellType) -> Parts:
     try:
         return [("", name), ("", True), (f'.__closure__["{name}"]', cell.cell_contents)]

@@ -66,14 +66,18 @@ def call_key(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     extra: Any = None,
+    *,
+    is_told: bool | None = None,
 ) -> bytes:
     """Return the key of a call, the same however its arguments are passed: ``f(1)`` is ``f(a=1)``.
 
-    ``extra`` is anything more that the result depends on. Arguments that do not fit the signature raise the
-    ``TypeError`` that the call itself would.
+    ``extra`` is anything more that the result depends on. Whoever gives it vouches for what the function closes
+    over and has no key, which is then left out (``is_told`` says so where ``extra`` is not the caller's own).
+    Arguments that do not fit the signature raise the ``TypeError`` that the call itself would.
     """
     func, args = _key_functions.unbound(func, tuple(args))
-    parts: list[Any] = [func, extra]
+    is_told = extra is not None if is_told is None else is_told
+    parts: list[Any] = [_key_functions.without(func, _has_no_key) if is_told else func, extra]
     for bound in _key_binding.bind(func, args, kwargs or {}):
         parts += bound
 
@@ -81,6 +85,14 @@ def call_key(
         return f'args["{parts[index - 1]}"]' if index > 1 else (_key_functions.describe(func), "extra")[index]
 
     return _digest(parts, place)
+
+
+def _has_no_key(value: Any) -> bool:
+    try:
+        stable_key(value)
+    except KeyingError:
+        return True
+    return False
 
 
 def _digest(parts: Sequence[Any], place: Callable[[int], str]) -> bytes:

@@ -174,7 +174,8 @@ def kept(results: Results, name: Any, extras: Sequence[Any]) -> FragmentDecorato
 
 def invalidate_fragment(name: str, *extras: Any) -> None:
     """Drop what is kept of the fragments of this name and extras, in every language."""
-    caches.current().invalidate(FRAGMENTS, _row(name, extras))
+    for cache in caches.everyone():
+        cache.invalidate(FRAGMENTS, _row(name, extras))
 
 
 async def ainvalidate_fragment(name: str, *extras: Any) -> None:

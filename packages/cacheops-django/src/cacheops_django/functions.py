@@ -73,7 +73,9 @@ class ProjectFunction(CachedFunction[P, R]):
 
     def _makers(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Callable[[], bytes], Callable[[], R]]:
         func, extra = self.__wrapped__, self._policy.extra
-        return partial(call_key, func, args, kwargs, extra), partial(func, *args, **kwargs)
+        return partial(call_key, func, args, kwargs, extra, is_told=extra[1] is not None), partial(
+            func, *args, **kwargs
+        )
 
 
 class ProjectCoroutineFunction(ProjectFunction[P, Coroutine[Any, Any, T]]):

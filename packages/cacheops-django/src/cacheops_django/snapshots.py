@@ -54,7 +54,7 @@ def _is_behind(connection: Connection, lookup: Lookup) -> bool:
     settings = conf.current()
     if settings.primary_of(connection.alias) == connection.alias:
         return False
-    seconds, micros = caches.current().driver.execute(Command("TIME", ()))
+    seconds, micros = caches.everyone()[0].driver.execute(Command("TIME", ()))
     return int(seconds) * 1_000_000 + int(micros) - lookup.newest < settings.replica_lag * 1_000_000
 
 
