@@ -22,6 +22,9 @@ PAGES = {
 }
 """A page for each kind of sample; what the cache of querysets says is not asked, so that texts alone are kept."""
 
+UNUSUAL = 918273
+"""A version that no other number on a page looks like."""
+
 
 class Page(NamedTuple):
     """What a page says, and whether it was drawn for it."""
@@ -93,7 +96,7 @@ def render_in_transaction(page: str, category: int, pk: int, is_async: bool) -> 
     pages = [render(page, category, pk, is_async)]
     with transaction.atomic():
         product = Product.objects.get(pk=pk)
-        product.version = 77
+        product.version = UNUSUAL
         product.save()
         pages.append(render(page, category, pk, is_async))
         transaction.set_rollback(True)
