@@ -33,6 +33,9 @@ EVERYTHING = NEEDS["facade"]
 DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
 """Each supported Python with the Django that is tested on it: together they cover both lists."""
 
+WITHOUT_DJANGO = ["filecache", "standalone", "test_model.py"]
+"""Integration tests of the core and the file cache, which know of no Django."""
+
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that runs nox: it is always tested on, listed above or not."""
 
@@ -106,8 +109,12 @@ def integration(session: nox.Session, django: str) -> None:
     # The demo is tested too: what it shows is a promise.
     needs = ["-rintegration-tests/requirements.txt", "-rdemo/requirements.txt"]
     install_ours(session, EVERYTHING, f"django~={django}.0", *needs)
+    # What knows no Django is tested beside the first of them only.
+    apart = (
+        [] if django == DJANGO["3.11"] else [f"--ignore=integration-tests/{name}" for name in WITHOUT_DJANGO]
+    )
     # pytest-django is for the Django package's own tests, which run here in a process of their own.
-    session.run("python", "-m", "pytest", "-p", "no:django", "integration-tests", *session.posargs)
+    session.run("python", "-m", "pytest", "-p", "no:django", "integration-tests", *apart, *session.posargs)
 
 
 @nox.session
