@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -24,7 +25,7 @@ So whoever computes an answer while its page is dropped does not keep it.
 KNOWN_PAGES = 10_000
 
 
-class Shelf:
+class Shelf(ABC):
     """Answers of one view, or of several that were decorated at once."""
 
     identity: Any = None
@@ -60,20 +61,21 @@ class Shelf:
 
     # What the shelves do differently
 
+    @abstractmethod
     def remembered(self, key: Any) -> Any:
         """Return what is remembered under a key, None if nothing is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remember(self, key: Any, value: Any) -> None:
         """Remember something, as long as an answer is kept at least."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(
         self, view: Callable[..., Any], make_key: Callable[[], bytes], compute: Callable[[], Any], page: bytes
     ) -> Any:
         """Return what is kept, or else what is computed; that may be raised as Unstored."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def aanswer(
         self,
         view: Callable[..., Any],
@@ -86,11 +88,10 @@ class Shelf:
 
         ``is_pure`` tells whether the key can be made there, too, without the database.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def drop(self, page: bytes) -> None:
         """Drop all answers to a page."""
-        raise NotImplementedError
 
 
 class ProjectShelf(Shelf):
