@@ -131,12 +131,17 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of each distribution, strictly; django-stubs' plugin reads only the Django package."""
-    install_ours(session, EVERYTHING, "mypy~=2.4.0", "django-stubs~=6.1.0", "pytest>=9")
+    """Check the types of each distribution, strictly, and what they tell the checkers of a site's code."""
+    checkers = ["mypy~=2.4.0", "django-stubs~=6.1.0", "pyright[nodejs]~=1.1.414"]
+    install_ours(session, EVERYTHING, *checkers, "pytest>=9")
+    # django-stubs' plugin, which starts Django, reads only the Django package.
     for name in EVERYTHING:
         config = "tools/mypy-django.toml" if name == "cacheops-django" else "pyproject.toml"
         source = PACKAGES / name / "src" / name.replace("-", "_")
         session.run("mypy", "--strict", f"--config-file={config}", str(source), env={"PYTHONPATH": "tools"})
+    with session.chdir("integration-tests/typed"):
+        session.run("mypy", "--config-file=mypy.toml", "shop", env={"PYTHONPATH": "."})
+        session.run("pyright", "--warnings")
 
 
 @nox.session

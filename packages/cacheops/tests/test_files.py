@@ -69,6 +69,15 @@ def test_results_of_functions_are_kept_in_files() -> None:
     assert doubled(2) == 4
 
 
+def test_the_timeout_of_a_function_may_stand_alone() -> None:
+    @file_cache.cached(0.5)
+    def tripled(number: int) -> int:
+        return number * 3
+
+    assert tripled(2) == 6
+    assert tripled.key(2).get() == 6
+
+
 def test_answers_of_views_are_kept_in_files_and_by_what_they_vary_by() -> None:
     def ask(shop: str) -> bytes:
         return page(RequestFactory().get("/page", headers={"x-shop": shop}), number=1).content

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar, overload
 
 from cacheops_core import decorators
+from cacheops_core.decorators import CachedFunction, Decorator
 from cacheops_core.errors import CacheMiss
 from cacheops_django import conf
 from cacheops_django.shelves import SimpleShelf
@@ -14,6 +16,9 @@ from cacheops_django.views import decorator
 from cacheops_filecache import FileCache
 
 __all__ = ["ProjectFileCache", "file_cache"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 NOT_GIVEN: Any = object()
 """Stands for an argument that was left out, where None means something."""
@@ -40,9 +45,21 @@ class ProjectFileCache:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.current(), name)
 
-    def cached(self, func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    @overload
+    def cached(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
+
+    @overload
+    def cached(
+        self, timeout: float | timedelta | None = ..., *, extra: Any = ..., lock: bool = ...
+    ) -> Decorator: ...
+
+    def cached(self, timeout: Any = NOT_GIVEN, **options: Any) -> Any:
         """Keep the results of a function in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
-        return decorators.cached(_Switched(self), func, **options)
+        kept = _Switched(self)
+        if callable(timeout) or isinstance(timeout, classmethod | staticmethod):
+            return decorators.cached(kept, timeout)
+        given = {} if timeout is NOT_GIVEN else {"timeout": timeout}
+        return decorators.cached(kept, **given, **options)
 
     def cached_view(self, view: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Keep the answers of a view in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
