@@ -11,7 +11,7 @@ import redis.asyncio
 from cacheops_core.errors import BackendError, ConfigurationError
 from cacheops_core.flows import Command
 from cacheops_core.server_process import answers
-from cacheops_core.testing import count_round_trips, known_binaries, replay, start_server
+from cacheops_core.testing import count_round_trips, known_binaries, replay, start_cluster, start_server
 from cacheops_core.testing.plugin import servers_to_test
 
 
@@ -123,3 +123,19 @@ def test_the_servers_to_test_with_can_be_named(monkeypatch):
     assert servers_to_test() == list(known_binaries())
     monkeypatch.setenv("CACHEOPS_TEST_SERVERS", "redis")
     assert servers_to_test() == ["redis"]
+
+
+def test_the_replicas_of_a_cluster_follow_its_primaries():
+    with start_cluster(primaries=3, replicas=1) as cluster, cluster.client() as client:
+        client.set("key", "value")
+        assert len(cluster.nodes) == 4
+        with cluster.replicas[0].client() as replica:
+            assert replica.info("replication")["master_port"] == cluster.primaries[0].port
+
+
+def test_round_trips_to_each_node_of_a_cluster_are_counted():
+    with start_cluster() as cluster, cluster.client() as client:
+        with count_round_trips(client) as trips:
+            for number in range(10):
+                client.get(str(number))
+        assert trips.sent == [("GET",)] * 10

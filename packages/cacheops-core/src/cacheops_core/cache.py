@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from . import flows, locks
 from .dependents import Decorating
-from .drivers import SyncDriver
+from .drivers import SyncDriver, is_cluster
 from .errors import ConfigurationError
 from .locks import Lock, Renewer
 from .options import CacheOptions
@@ -54,7 +54,11 @@ class Cache(SimpleVerbs, Decorating):
 
     def close(self) -> None:
         """Close the connections to the server; they are opened again when they are needed."""
-        self.driver.client.close()
+        client = self.driver.client
+        client.close()
+        if is_cluster(client):
+            # Made from a URL, redis-py's leaves those to its nodes open.
+            client.disconnect_connection_pools()
 
     # Reading
 

@@ -3,8 +3,20 @@
 `cacheops_core.testing.plugin` has the same as pytest fixtures.
 """
 
+from .clusters import Cluster, start_cluster
 from .replays import replay
 from .round_trips import RoundTrips, count_round_trips
 from .servers import Server, known_binaries, start_server
+from .waiting import wait_for
 
-__all__ = ["RoundTrips", "Server", "count_round_trips", "known_binaries", "replay", "start_server"]
+__all__ = [
+    "Cluster",
+    "RoundTrips",
+    "Server",
+    "count_round_trips",
+    "known_binaries",
+    "replay",
+    "start_cluster",
+    "start_server",
+    "wait_for",
+]

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,24 @@ class RoundTrips:
 def count_round_trips(client: Any) -> Iterator[RoundTrips]:
     """Watch what is sent through the pool of a client, sync or async, until the end of the block.
 
-    The handshake of a new connection does not count.
+    Of a client of a cluster, which must not be async, those of all its nodes are watched. The handshake of a new
+    connection does not count.
     """
-    pool, trips = client.connection_pool, RoundTrips()
+    trips = RoundTrips()
+    with ExitStack() as stack:
+        for pool in _pools(client):
+            stack.enter_context(_counting(pool, trips))
+        yield trips
+
+
+def _pools(client: Any) -> list[Any]:
+    if hasattr(client, "get_nodes"):
+        return [client.get_redis_connection(node).connection_pool for node in client.get_nodes()]
+    return [client.connection_pool]
+
+
+@contextmanager
+def _counting(pool: Any, trips: RoundTrips) -> Iterator[None]:
     take, watched = pool.get_connection, []
 
     def watch(connection: Any) -> Any:
@@ -49,7 +64,7 @@ def count_round_trips(client: Any) -> Iterator[RoundTrips]:
 
     pool.get_connection = taken_async if inspect.iscoroutinefunction(inspect.unwrap(take)) else taken
     try:
-        yield trips
+        yield
     finally:
         del pool.get_connection
         for connection in watched:

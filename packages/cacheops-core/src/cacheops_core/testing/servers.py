@@ -60,7 +60,7 @@ class Server:
 
     def __init__(self, binary: str, folder: Path, config: dict[str, str]) -> None:
         self.binary = binary
-        self.host, self.port = "127.0.0.1", _free_port()
+        self.host, self.port = "127.0.0.1", free_port()
         self._folder = folder
         self._config = {**NO_PERSISTENCE, "bind": self.host, "dir": str(folder), **config}
         self._process: subprocess.Popen[bytes] | None = None
@@ -117,7 +117,8 @@ class Server:
             self._process.send_signal(signal.SIGCONT)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
