@@ -83,13 +83,15 @@ class Cache(SimpleVerbs, Decorating):
         *,
         lock: bool = False,
         stale: float = 0.0,
+        told: Callable[[bool], None] | None = None,
     ) -> T:
         """Return what is stored under the key, or else what ``compute`` returns, and store that.
 
         With ``lock``, one of many callers computes and the others wait for it. With ``stale``, they get the
-        answer that has just been invalidated instead of waiting, for at most so many seconds.
+        answer that has just been invalidated instead of waiting, for at most so many seconds. ``told`` is called
+        with whether a new answer has been stored.
         """
-        value: T = self.driver.run(self.computing(key, dependencies, compute, timeout, lock, stale))
+        value: T = self.driver.run(self.computing(key, dependencies, compute, timeout, lock, stale, told))
         return value
 
     # Writing

@@ -93,9 +93,11 @@ class AsyncCache(SimpleVerbs, Decorating):
         *,
         lock: bool = False,
         stale: float = 0.0,
+        told: Callable[[bool], None] | None = None,
     ) -> T:
         """As in `Cache`, with a ``compute`` that may be a coroutine function."""
-        value: T = await self.driver.run(self.computing(key, dependencies, compute, timeout, lock, stale))
+        flow = self.computing(key, dependencies, compute, timeout, lock, stale, told)
+        value: T = await self.driver.run(flow)
         return value
 
     # Writing

@@ -49,9 +49,14 @@ class ComputingVerbs(Verbs):
         timeout: Any = NOT_GIVEN,
         lock: bool = False,
         stale: float = 0.0,
+        told: Callable[[bool], None] | None = None,
     ) -> Flow[Any]:
-        """Return what is stored, or else compute and store it; with a lock, one of many callers does."""
+        """Return what is stored, or else compute and store it; with a lock, one of many callers does.
+
+        Whoever computes has ``told`` called with whether the answer was stored.
+        """
         lookup = yield from self.looking_up(key, dependencies, timeout)
+        lookup.told = told
         if lookup.is_hit:
             return lookup.value
         can_be_shared = lookup.head is not None or (stale and lookup.outdated is not None)
@@ -61,7 +66,9 @@ class ComputingVerbs(Verbs):
 
     def _computing(self, lookup: Lookup, compute: Callable[[], Any]) -> Flow[Any]:
         value = yield Work(compute)
-        yield from self.filling(lookup, value)
+        is_stored = yield from self.filling(lookup, value)
+        if lookup.told is not None:
+            lookup.told(is_stored)
         return value
 
     def _computing_once(self, lookup: Lookup, compute: Callable[[], Any], stale: float) -> Flow[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from os import urandom
@@ -56,6 +56,8 @@ class Lookup:
     """What an answer computed from now on may be stored under; None if it may not be stored."""
     outdated: bytes | None = None
     """An entry whose answer has been invalidated, with the head that it was stored under."""
+    told: Callable[[bool], None] | None = None
+    """Called with whether an answer was stored, where somebody wants to know."""
 
     @property
     def newest(self) -> int:

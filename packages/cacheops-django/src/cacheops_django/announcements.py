@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import Model
@@ -10,7 +10,7 @@ from django.db.models import Model
 from cacheops_core.conditions import Token
 from cacheops_core.units import Change
 
-from . import tables
+from . import counters, tables
 from .signals import cache_invalidated
 
 
@@ -27,11 +27,12 @@ class ObjectRow(dict[str, Token]):
         self.attributes = attributes
 
 
-def announce(changes: Iterable[Change]) -> None:
-    """Send `cache_invalidated` for each row that was dropped, or for the table as a whole.
+def announce(changes: Sequence[Change]) -> None:
+    """Count what was dropped, and send `cache_invalidated` for each row, or for the table as a whole.
 
     A receiver that raises is logged by Django and keeps no other from being told.
     """
+    counters.dropped(changes)
     if not cache_invalidated.receivers:
         return
     for change in changes:

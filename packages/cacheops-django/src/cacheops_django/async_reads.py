@@ -21,7 +21,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 from cacheops_core.verbs import MISS
 
-from . import async_caches, reads
+from . import async_caches, counters, reads
 from .signals import cache_read
 
 Rows: TypeAlias = Any
@@ -46,7 +46,9 @@ class Answers:
         self.values: dict[bytes, Any] = {}
         self._told: set[bytes] = set()
 
-    def answer(self, queryset: Rows, cache: Cache, key: bytes, found: Dependencies) -> Any:
+    def answer(
+        self, queryset: Rows, cache: Cache, key: bytes, found: Dependencies, tally: counters.Tally
+    ) -> Any:
         """Return an answer, or raise Wanted for it."""
         if reads.wish_of(queryset).is_write_only or async_caches.is_written(
             table for table, _ in found.tables
@@ -54,9 +56,11 @@ class Answers:
             raise reads.NotOnLoop
         if key not in self.values:
             raise Wanted(cache, key, found)
-        if cache_read.receivers and key not in self._told:
+        if key not in self._told:
             self._told.add(key)
-            cache_read.send_robust(sender=queryset.model, func=None, hit=True)
+            tally.hits += 1
+            if cache_read.receivers:
+                cache_read.send_robust(sender=queryset.model, func=None, hit=True)
         return self.values[key]
 
     async def fetch(self, wanted: Wanted) -> bool:

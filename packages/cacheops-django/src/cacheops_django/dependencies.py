@@ -63,6 +63,11 @@ ANY: list[Branch] = [{}]
 
 def dependencies(query: Query, using: str) -> Dependencies:
     """Return what the query's result depends on; raise Uncacheable if that cannot be told."""
+    return examine(query, using)[0]
+
+
+def examine(query: Query, using: str) -> tuple[Dependencies, str]:
+    """Return what the query's result depends on, and its SQL without values; raise Uncacheable as above."""
     connection = connections[using]
     # Compiling changes a query, and drops the joins for ordering and select_related once it is done.
     compiler = query.clone().get_compiler(using)
@@ -70,7 +75,7 @@ def dependencies(query: Query, using: str) -> Dependencies:
         sql, _ = query.clone().get_compiler(using).as_sql()
         _, ordering, _ = compiler.pre_sql_setup(with_col_aliases=bool(query.combinator))
     except EmptyResultSet:
-        raise Uncacheable("it has no result without asking the database") from None
+        raise Uncacheable("it has no result without asking the database", "empty") from None
     query = compiler.query
     expressions = [*_of_query(query)]
     # The columns of extra(), which come first, have been looked at by name.
@@ -78,7 +83,7 @@ def dependencies(query: Query, using: str) -> Dependencies:
     for resolved, *_ in [*ordering, *selected]:
         expressions += _within(resolved)
     refuse_unknown(expressions)
-    return _narrowed(query, _tables_in(sql, connection), expressions, connection.vendor)
+    return _narrowed(query, _tables_in(sql, connection), expressions, connection.vendor), sql
 
 
 def _narrowed(query: Query, named: dict[str, int], expressions: list[Any], vendor: str) -> Dependencies:
@@ -106,14 +111,21 @@ def refuse_unknown(expressions: Iterable[Any]) -> None:
     for expression in expressions:
         kind = type(expression)
         if isinstance(expression, VOLATILE) or kind.__name__ in VOLATILE_NAMES:
-            raise Uncacheable(f"{kind.__name__}: its value, or its tables, only the database knows")
+            is_raw = isinstance(expression, RawSQL | ExtraWhere)
+            raise Uncacheable(
+                f"{kind.__name__}: its value, or its tables, only the database knows",
+                "raw" if is_raw else "volatile",
+            )
         if not kind.__module__.startswith(TRUSTED) and not getattr(kind, "cacheops_pure", False):
             raise Uncacheable(
                 f"{kind.__module__}.{kind.__qualname__} is not Django's: set cacheops_pure = True on it if its "
-                f"value depends on nothing but its arguments and the rows of the tables that the SQL quotes"
+                f"value depends on nothing but its arguments and the rows of the tables that the SQL quotes",
+                "unknown",
             )
         if isinstance(expression, Func) and expression.extra.keys() & {"function", "template"}:
-            raise Uncacheable(f"{expression!r}: a function that is named in place; write a subclass of Func")
+            raise Uncacheable(
+                f"{expression!r}: a function that is named in place; write a subclass of Func", "unknown"
+            )
 
 
 # Which tables
@@ -142,10 +154,10 @@ def _of_query(query: Query) -> Iterator[Any]:
         or query.extra_order_by
         or any(not name.startswith("_prefetch_related_val_") for name in query.extra)
     ):
-        raise Uncacheable("extra(): SQL written by hand")
+        raise Uncacheable("extra(): SQL written by hand", "raw")
     ordering = _ordering(query)
     if "?" in ordering:
-        raise Uncacheable('order_by("?"): its value only the database knows')
+        raise Uncacheable('order_by("?"): its value only the database knows', "volatile")
     for part in query.combined_queries:
         yield from _of_query(part)
     yield from _within(query.where)

@@ -23,14 +23,15 @@ from cacheops_django.fingerprint_models import model_key, select_related_form
 from cacheops_django.fingerprint_nodes import computed_attributes, output_form
 from cacheops_django.fingerprint_query import encode_query
 from cacheops_django.fingerprint_values import Unknown, dump, encode, is_known, path, tag
+from cacheops_django.reasons import Reason
 
 
 class Unfingerprintable(KeyingError):
     """A query has no key: its result must not be cached."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, kind: str = "key") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = Reason(reason, kind)
 
 
 def fingerprint(
@@ -76,10 +77,10 @@ def _compiled(query: Query, using: str) -> tuple[Any, ...]:
     try:
         sql, params = compiler.as_sql()
     except (EmptyResultSet, FullResultSet) as error:
-        raise Unfingerprintable("empty") from error
+        raise Unfingerprintable("empty", "empty") from error
     except Exception as error:
         # Whatever is wrong with the query, Django says it best, when the query is run.
-        raise Unfingerprintable(f"does not compile: {error}") from error
+        raise Unfingerprintable(f"does not compile: {error}", "arguments") from error
     return (
         "sql",
         sql,

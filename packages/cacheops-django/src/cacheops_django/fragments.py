@@ -53,6 +53,12 @@ class Fragment:
     def __name__(self) -> str:
         return self.node.tag
 
+    @property
+    def title(self) -> str:
+        """What it is known by where lookups are counted and listed."""
+        origin = getattr(self.node, "origin", None)
+        return f"{{% {self.node.tag} %}} in {getattr(origin, 'template_name', None) or 'a template'}"
+
     def __call__(self) -> SafeString:
         request = getattr(self.context, "request", None)
         try:

@@ -168,7 +168,7 @@ def aggregate(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: An
             named = {**{arg.default_alias: arg for arg in args}, **kwargs}
             query = _aggregating(self, named)
         except Exception as error:
-            record(self.model, "aggregate", f"its arguments do not resolve: {error}")
+            record(self.model, "aggregate", f"its arguments do not resolve: {error}", "arguments")
         else:
             return reads.answer(
                 self,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model, QuerySet
@@ -23,10 +24,11 @@ from django.db.models.sql import Query
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 
-from . import caches, conf, scopes, tables
-from .dependencies import dependencies
+from . import caches, conf, counters, scopes, tables
+from .dependencies import examine
 from .fingerprints import Unfingerprintable, fingerprint
-from .reasons import Uncacheable, log, record
+from .query_texts import readable
+from .reasons import Reason, Uncacheable, log, record
 from .signals import cache_read
 from .snapshots import is_current, may_fill
 from .transactions import work_of
@@ -60,7 +62,15 @@ class Wish:
 
 NO_WISH = Wish()
 
-_plans: OrderedDict[bytes, Dependencies | str] = OrderedDict()
+
+class Plan(NamedTuple):
+    """What is known of a query once it has been walked."""
+
+    found: Dependencies
+    tally: counters.Tally
+
+
+_plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
 
 
 on_loop: ContextVar[Any] = ContextVar("cacheops_on_loop", default=None)
@@ -101,8 +111,8 @@ def answer(
     """
     model, using = queryset.model, queryset.db
     try:
-        key, found = _plan(
-            queryset, queryset.query if query is None else query, using, op if asked is None else asked
+        key, (found, tally) = _plan(
+            queryset, queryset.query if query is None else query, using, op, op if asked is None else asked
         )
         _refuse_open_write(found, using)
         cache = _cache_of(found, using)
@@ -112,25 +122,49 @@ def answer(
         record(model, op, refusal.reason)
         return compute(queryset.using(using))
     if (answers := on_loop.get()) is not None:
-        return answers.answer(queryset, cache, key, found)
+        return answers.answer(queryset, cache, key, found, tally)
     # A router may name another replica each time it is asked: this is the one that we may store from.
     ask = Noting(lambda: compute(queryset.using(using)))
     value = _ask(queryset, using, cache, key, found, ask, op)
+    if ask.was_called:
+        tally.missed(ask.seconds, is_stored=ask.is_stored)
+    else:
+        tally.hits += 1
     if cache_read.receivers:
         cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
     return value
 
 
 class Noting:
-    """A function without arguments that knows whether it has been called."""
+    """A function without arguments that knows whether it has been called, for how long, and what became of it."""
+
+    was_called = False
+    seconds = 0.0
+    is_stored = False
 
     def __init__(self, func: Callable[[], Any]) -> None:
         self._func = func
-        self.was_called = False
 
     def __call__(self) -> Any:
         self.was_called = True
-        return self._func()
+        began = perf_counter()
+        try:
+            return self._func()
+        finally:
+            self.seconds = perf_counter() - began
+
+    async def awaited(self) -> Any:
+        """Call a coroutine function."""
+        self.was_called = True
+        began = perf_counter()
+        try:
+            return await self._func()
+        finally:
+            self.seconds = perf_counter() - began
+
+    def stored(self, is_stored: bool) -> None:
+        """Note whether the value has been stored."""
+        self.is_stored = is_stored
 
 
 def _ask(
@@ -148,44 +182,51 @@ def _ask(
     lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
     stale = profile.stale if profile is not None else 0.0
     if (lock or stale) and not wish.is_write_only and is_current(connection):
-        return cache.get_or_compute(key, found, compute, timeout, lock=lock, stale=stale)
+        return cache.get_or_compute(key, found, compute, timeout, lock=lock, stale=stale, told=compute.stored)
     # Whoever holds locks of the database's waits for nobody, who might wait for these.
     lookup = cache.fetch(key, found, timeout)
     if lookup.is_hit and not wish.is_write_only:
         return lookup.value
     if lookup.head is not None and not may_fill(connection, lookup):
-        record(model, op, "the database may show this connection older rows than the stamps stand for")
+        record(
+            model,
+            op,
+            "the database may show this connection older rows than the stamps stand for",
+            "snapshot",
+        )
         lookup.head = None
     value = compute()
-    cache.fill(lookup, value)
+    compute.stored(cache.fill(lookup, value))
     return value
 
 
-def _plan(queryset: QuerySet[Any], query: Query, using: str, asked: Hashable) -> tuple[bytes, Dependencies]:
-    """Return the key of what is asked, and what it depends on; raise Uncacheable or Unfingerprintable."""
+def _plan(queryset: QuerySet[Any], query: Query, using: str, op: str, asked: Hashable) -> tuple[bytes, Plan]:
+    """Return the key of what is asked, and what is known of it; raise Uncacheable or Unfingerprintable."""
     if query.select_for_update:
-        raise Uncacheable("select_for_update() asks for locks, not only for rows")
+        raise Uncacheable("select_for_update() asks for locks, not only for rows", "locks")
     if scopes.is_deciding() or vars(queryset)["_for_write"]:
-        raise Uncacheable("a write is decided on what this reads")
+        raise Uncacheable("a write is decided on what this reads", "deciding")
     if queryset._iterable_class not in ITERABLES:
         kind = queryset._iterable_class
-        raise Uncacheable(f"{kind.__module__}.{kind.__qualname__} makes results in a way of its own")
+        raise Uncacheable(
+            f"{kind.__module__}.{kind.__qualname__} makes results in a way of its own", "results"
+        )
     mode = type(getattr(queryset, "_fetch_mode", None)).__name__
     key = fingerprint(
         query, _origin(queryset.model, using), asked, queryset.model, queryset._iterable_class, (mode,)
     )
     # Equal keys mean equal SQL, and so equal dependencies: a query is walked once per process.
-    found = _plans.get(key)
-    if found is None:
+    plan = _plans.get(key)
+    if plan is None:
         if on_loop.get() is not None:
             # To walk a query is to compile it, for which some databases are asked for their version.
             raise NotOnLoop
-        found = _plans[key] = _depend(query, using)
+        plan = _plans[key] = _examine(query, using, queryset.model, op)
         if len(_plans) > KNOWN_PLANS:
             _plans.popitem(last=False)
-    if isinstance(found, str):
-        raise Uncacheable(found)
-    return key, found
+    if isinstance(plan, Reason):
+        raise Uncacheable(plan)
+    return key, plan
 
 
 def _origin(model: type[Model], using: str) -> str:
@@ -194,21 +235,23 @@ def _origin(model: type[Model], using: str) -> str:
     return DEFAULT_DB_ALIAS if profile and profile.db_agnostic else conf.current().primary_of(using)
 
 
-def _depend(query: Query, using: str) -> Dependencies | str:
+def _examine(query: Query, using: str, model: type[Model], op: str) -> Plan | Reason:
     try:
-        found = dependencies(query, using)
+        found, sql = examine(query, using)
     except Uncacheable as refusal:
         return refusal.reason
-    return found
+    return Plan(found, counters.tally_of(model._meta.label, op, readable(sql)))
 
 
 def _refuse_open_write(found: Dependencies, using: str) -> None:
     names = [table for table, _ in found.tables]
     for table in names:
         if tables.is_forbidden(table):
-            raise Uncacheable(f"it reads {table}, which the settings map to None: its writes are not tracked")
+            raise Uncacheable(
+                f"it reads {table}, which the settings map to None: its writes are not tracked", "forbidden"
+            )
     if work_of(connections[using]).touches(names):
-        raise Uncacheable("the open transaction has written to what it reads")
+        raise Uncacheable("the open transaction has written to what it reads", "transaction")
 
 
 def _cache_of(found: Dependencies, using: str) -> Cache:
@@ -217,7 +260,7 @@ def _cache_of(found: Dependencies, using: str) -> Cache:
         return caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
     except caches.MixedPrefixes as mixed:
         _warn(str(mixed))
-        raise Uncacheable(str(mixed)) from mixed
+        raise Uncacheable(str(mixed), "prefixes") from mixed
 
 
 @lru_cache(maxsize=1024)

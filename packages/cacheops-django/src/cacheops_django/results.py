@@ -9,7 +9,9 @@ written is not looked up either, for the transaction would not see its own write
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -21,8 +23,8 @@ from cacheops_core.conditions import Dependencies
 from cacheops_core.options import seconds
 from cacheops_core.verbs import MISS
 
-from . import async_caches, conf, keying
-from .reads import NOT_GIVEN
+from . import async_caches, conf, counters, keying
+from .reads import NOT_GIVEN, Noting
 from .reasons import Uncacheable, record
 from .samples import Sample, Samples
 from .signals import cache_read
@@ -68,6 +70,7 @@ class Results(Samples):
         super().__init__(samples, timeout)
         self.stale = stale and (seconds(stale, "stale") or 0.0)
         self._lock = lock
+        self._tally: tuple[Any, counters.Tally] | None = None
 
     def answer(
         self,
@@ -83,10 +86,11 @@ class Results(Samples):
                 return compute()
             if asked.lookup.is_hit:
                 return asked.lookup.value
-            if self.is_shared(asked):
-                return self._share(asked, lambda: self.checked(compute()))
-            value = compute()
-            self.keep(asked, value)
+            with self._counting(func, Noting(compute)) as ask:
+                if self.is_shared(asked):
+                    return self._share(asked, lambda: self.checked(ask()), ask)
+                value = ask()
+                ask.stored(self.keep(asked, value))
         except Unstored as unstored:
             return unstored.value
         return value
@@ -114,10 +118,11 @@ class Results(Samples):
                 return await compute()
             if asked.lookup.is_hit:
                 return asked.lookup.value
-            if await sync_to_async(self.is_shared)(asked):
-                return await self._compute_together(asked, compute)
-            value = await compute()
-            await sync_to_async(self.keep)(asked, value)
+            with self._counting(func, Noting(compute)) as ask:
+                if await sync_to_async(self.is_shared)(asked):
+                    return await self._compute_together(asked, ask)
+                value = await ask.awaited()
+                ask.stored(await sync_to_async(self.keep)(asked, value))
         except Unstored as unstored:
             return unstored.value
         return value
@@ -145,26 +150,27 @@ class Results(Samples):
             # An argument asks the database for what it is, as request.user does when it is first looked at.
             return MISS
         lookup = await cache.fetch(key, known[1].merge(more), self.timeout())
-        if lookup.is_hit and cache_read.receivers:
-            cache_read.send_robust(sender=None, func=func, hit=True)
-        return lookup.value if lookup.is_hit else MISS
+        if not lookup.is_hit:
+            return MISS
+        self._found(func)
+        return lookup.value
 
-    async def _compute_together(self, asked: Asked, compute: Callable[[], Awaitable[Any]]) -> Any:
+    async def _compute_together(self, asked: Asked, ask: Noting) -> Any:
         loop = asyncio.get_running_loop()
 
         async def checked() -> Any:
-            value = await compute()
+            value = await ask.awaited()
             return await sync_to_async(self.checked)(value)
 
         def compute_on_loop() -> Any:
             # In a thread of its own, which waits for the lock and holds it.
             return asyncio.run_coroutine_threadsafe(checked(), loop).result()
 
-        return await asyncio.to_thread(self._share, asked, compute_on_loop)
+        return await asyncio.to_thread(self._share, asked, compute_on_loop, ask)
 
-    def _share(self, asked: Asked, compute: Callable[[], Any]) -> Any:
+    def _share(self, asked: Asked, compute: Callable[[], Any], ask: Noting) -> Any:
         cache, key, found, lookup = asked
-        return cache.get_or_compute(key, found, compute, lookup.timeout, **self._sharing())
+        return cache.get_or_compute(key, found, compute, lookup.timeout, told=ask.stored, **self._sharing())
 
     def ask(
         self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies = NOTHING
@@ -174,9 +180,40 @@ class Results(Samples):
         if found is None:
             return None
         asked = self.look(func, make_key(), found.merge(more), self.timeout())
-        if cache_read.receivers:
-            cache_read.send_robust(sender=None, func=func, hit=asked.lookup.is_hit)
+        if asked.lookup.is_hit:
+            self._found(func)
+        elif cache_read.receivers:
+            cache_read.send_robust(sender=None, func=func, hit=False)
         return asked
+
+    def _found(self, func: Callable[..., Any]) -> None:
+        self._tally_of(func).hits += 1
+        if cache_read.receivers:
+            cache_read.send_robust(sender=None, func=func, hit=True)
+
+    @contextmanager
+    def _counting(self, func: Callable[..., Any], ask: Noting) -> Iterator[Noting]:
+        """Count what comes of a miss, whatever is raised."""
+        tally = self._tally_of(func)
+        try:
+            yield ask
+        finally:
+            if ask.was_called:
+                tally.missed(ask.seconds, is_stored=ask.is_stored)
+            else:
+                # Somebody else has computed it meanwhile.
+                tally.hits += 1
+
+    def _tally_of(self, func: Callable[..., Any]) -> counters.Tally:
+        known = self._tally
+        if known is not None and known[0] is func:
+            return known[1]
+        model = next((model._meta.label for model in self.models()), "")
+        tally = counters.tally_of(model, "cached_as" if self.samples else "cached", name_of(func))
+        if isinstance(func, FunctionType):
+            # What is of one request only, such as a fragment of a template, must not live on here.
+            self._tally = (func, tally)
+        return tally
 
     def usable(self) -> Dependencies | None:
         """Return what the results depend on; None if results can be neither had nor kept at the moment."""
@@ -189,14 +226,16 @@ class Results(Samples):
             return None
         names = [table for table, _ in found.tables]
         if names and any(work_of(connection).touches(names) for connection in _connections()):
-            self._record("the open transaction has written to what it depends on")
+            self._record("the open transaction has written to what it depends on", "transaction")
             return None
         return found
 
-    def keep(self, asked: Asked, value: Any) -> None:
-        """Keep a result that was computed after asking, if all that it was computed from has been committed."""
-        if not self._has_written():
-            asked.cache.fill(asked.lookup, value)
+    def keep(self, asked: Asked, value: Any) -> bool:
+        """Keep a result that was computed after asking, if all that it was computed from has been committed.
+
+        Returns whether it was.
+        """
+        return not self._has_written() and asked.cache.fill(asked.lookup, value)
 
     def checked(self, value: Any) -> Any:
         """Return a result that may be kept; raise it as Unstored if it must not be."""
@@ -235,9 +274,17 @@ class Results(Samples):
     def _has_written(self) -> bool:
         return bool(self.samples) and any(work_of(used).written.changes for used in _connections())
 
-    def _record(self, reason: str) -> None:
+    def _record(self, reason: str, kind: str = "other") -> None:
         for model in self.models()[:1]:
-            record(model, "cached_as", reason)
+            record(model, "cached_as", reason, kind)
+
+
+def name_of(func: Any) -> str:
+    """Return a function's name as one would import it; of a class-based view that of its class."""
+    if (title := getattr(func, "title", None)) is not None:
+        return str(title)
+    named = getattr(func, "view_class", func)
+    return f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
 
 
 def _connections() -> list[Any]:

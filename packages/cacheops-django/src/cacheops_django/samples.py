@@ -18,7 +18,7 @@ from . import caches, conf, rows, tables
 from .dependencies import dependencies
 from .fingerprints import Unfingerprintable
 from .reads import NOT_GIVEN, wish_of
-from .reasons import Uncacheable
+from .reasons import Reason, Uncacheable
 
 __all__ = ["Sample", "Samples"]
 
@@ -31,7 +31,7 @@ class Samples:
 
     def __init__(self, samples: tuple[Sample, ...], timeout: Any) -> None:
         self.samples = tuple(map(checked, samples))
-        self.known: tuple[Any, Dependencies | str, bytes] | None = None
+        self.known: tuple[Any, Dependencies | Reason, bytes] | None = None
         """The state in which it was found out, what results depend on or why that is not known, and a digest."""
         self._timeout = seconds(timeout, "timeout")
 
@@ -65,10 +65,10 @@ class Samples:
             raise Uncacheable(found)
         return found
 
-    def _know(self) -> tuple[Any, Dependencies | str, bytes]:
+    def _know(self) -> tuple[Any, Dependencies | Reason, bytes]:
         state, known = self.state(), self.known
         if known is None or known[0] != state:
-            found: Dependencies | str
+            found: Dependencies | Reason
             digest = b""
             try:
                 found, digest = dependencies_of(self.samples), stable_key(self.samples)
@@ -139,7 +139,7 @@ def dependencies_of(samples: tuple[Any, ...]) -> Dependencies:
     found = Dependencies().merge(*map(_depends_on, samples))
     for table, _ in found.tables:
         if tables.is_forbidden(table):
-            raise Uncacheable(f"it depends on {table}, which the settings map to None")
+            raise Uncacheable(f"it depends on {table}, which the settings map to None", "forbidden")
     return found
 
 
