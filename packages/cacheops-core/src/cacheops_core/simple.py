@@ -89,5 +89,11 @@ def forget(key: str) -> Flow[bool]:
     return bool((yield Command("DEL", (key,))))
 
 
+def forget_many(keys: Iterable[str]) -> Flow[int]:
+    """Remove entries; return how many there were."""
+    commands = tuple(Command("DEL", (key,)) for key in keys)
+    return sum((yield commands)) if commands else 0
+
+
 def _set(key: str, entry: bytes, lifetime: int, *flags: str) -> Command:
     return Command("SET", (key, entry, *(("PX", lifetime) if lifetime else ()), *flags))

@@ -57,6 +57,11 @@ class SimpleVerbs(Verbs):
             )
         return int(total)
 
+    def incrementing_what_is_there(self, key: Any, delta: int) -> Flow[int | None]:
+        """Add to a whole number, whose end stays where it is; None if there is no number."""
+        flow = self._adding_to(self._simple_key(key), delta, None)
+        return (yield from self._unless_down(flow, None))  # type: ignore[no-any-return]  # flows are
+
     def touching(self, key: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
         """Let a value live on for so many seconds from now; return whether there is one."""
         flow = simple.touch(self._simple_key(key), self._lifetime(timeout))
@@ -66,11 +71,17 @@ class SimpleVerbs(Verbs):
         """Remove a value; return whether there was one."""
         return bool((yield from self._unless_down(simple.forget(self._simple_key(key)), False)))
 
-    def _adding_to(self, name: str, delta: int, lifetime: int) -> Flow[int | None]:
+    def deleting_many(self, keys: Iterable[Any]) -> Flow[int]:
+        """Remove values, in one round trip; return how many there were."""
+        flow = simple.forget_many(self._simple_key(key) for key in keys)
+        return int((yield from self._unless_down(flow, 0)))
+
+    def _adding_to(self, name: str, delta: int, lifetime: int | None) -> Flow[int | None]:
+        # Without a lifetime, to nothing but what is there.
         while True:
             (entry,) = yield from simple.read([name])
             value, is_hit = (None, False) if entry is None else self._decoded(name, entry)
-            before: Any = value if is_hit else 0
+            before: Any = value if is_hit else 0 if lifetime is not None else None
             if not simple.is_number(before) or not simple.is_number(before + delta):
                 return None
             # What does not verify counts as nothing, its end included.
