@@ -10,7 +10,7 @@ from django.db.models import Model
 from cacheops_core.conditions import Token
 from cacheops_core.units import Change
 
-from . import counters, tables
+from . import counters, events, tables
 from .signals import cache_invalidated
 
 
@@ -33,6 +33,8 @@ def announce(changes: Sequence[Change]) -> None:
     A receiver that raises is logged by Django and keeps no other from being told.
     """
     counters.dropped(changes)
+    if changes and events.listeners:
+        events.tell(events.Drop(changes=changes))
     if not cache_invalidated.receivers:
         return
     for change in changes:

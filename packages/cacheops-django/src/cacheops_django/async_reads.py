@@ -21,7 +21,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 from cacheops_core.verbs import MISS
 
-from . import async_caches, counters, reads
+from . import async_caches, counters, events, reads
 from .signals import cache_read
 
 Rows: TypeAlias = Any
@@ -45,6 +45,7 @@ class Answers:
     def __init__(self) -> None:
         self.values: dict[bytes, Any] = {}
         self._told: set[bytes] = set()
+        self._asked: dict[bytes, reads.Noting] = {}
 
     def answer(
         self, queryset: Rows, cache: Cache, key: bytes, found: Dependencies, tally: counters.Tally
@@ -59,6 +60,8 @@ class Answers:
         if key not in self._told:
             self._told.add(key)
             tally.hits += 1
+            if events.listeners:
+                reads.tell(tally, self._asked[key], cache, key, found)
             if cache_read.receivers:
                 cache_read.send_robust(sender=queryset.model, func=None, hit=True)
         return self.values[key]
@@ -68,6 +71,7 @@ class Answers:
         cache = await async_caches.twin(wanted.cache)
         if cache is None or len(self.values) >= MOST_ANSWERS:
             return False
+        self._asked[wanted.key] = reads.Noting(bool)
         lookup = await cache.fetch(wanted.key, wanted.found)
         if lookup.is_hit:
             self.values[wanted.key] = lookup.value

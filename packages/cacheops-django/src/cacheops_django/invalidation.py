@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from cacheops_core.units import Change
 
-from . import caches, counters, reads, rows, scopes, tables, transactions
+from . import caches, counters, events, reads, rows, scopes, tables, transactions
 from .announcements import ObjectRow
 from .signals import cache_invalidated
 
@@ -64,6 +64,8 @@ def invalidate_all() -> None:
         cache.invalidate_all()
     reads.forget_plans()
     counters.dropped_everything()
+    if events.listeners:
+        events.tell(events.Drop(changes=()))
     if cache_invalidated.receivers:
         cache_invalidated.send_robust(sender=None, obj_dict=None)
 

@@ -23,8 +23,9 @@ from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
+from cacheops_core.verbs import Verbs
 
-from . import caches, conf, counters, scopes, tables
+from . import caches, conf, counters, events, scopes, tables
 from .dependencies import examine
 from .fingerprints import Unfingerprintable, fingerprint
 from .query_texts import readable
@@ -130,9 +131,29 @@ def answer(
         tally.missed(ask.seconds, is_stored=ask.is_stored)
     else:
         tally.hits += 1
+    if events.listeners:
+        tell(tally, ask, cache, key, found)
     if cache_read.receivers:
         cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
     return value
+
+
+def tell(tally: counters.Tally, ask: Noting, cache: Verbs, key: bytes, found: Dependencies) -> None:
+    """Tell those who listen to events what has come of asking."""
+    events.tell(
+        events.Lookup(
+            model=tally.model,
+            op=tally.op,
+            what=tally.what,
+            key=cache.key_of(key, found),
+            found=found,
+            is_hit=not ask.was_called,
+            is_stored=ask.is_stored,
+            # Somebody may have begun to listen meanwhile.
+            seconds=perf_counter() - ask.began if ask.began else ask.seconds,
+            computing=ask.seconds,
+        )
+    )
 
 
 class Noting:
@@ -144,6 +165,7 @@ class Noting:
 
     def __init__(self, func: Callable[[], Any]) -> None:
         self._func = func
+        self.began = perf_counter() if events.listeners else 0.0
 
     def __call__(self) -> Any:
         self.was_called = True

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.models import Model
 
+from . import events
+
 log = logging.getLogger("cacheops")
 
 MOST_REASONS = 1000
@@ -72,4 +74,6 @@ def record(model: type[Model], op: str, text: str, kind: str = "other") -> None:
     if len(bypasses) >= MOST_REASONS and (label, op, reason) not in bypasses:
         reason = Reason(f"another reason of the kind {reason.kind}", reason.kind)
     bypasses[label, op, reason] += 1
+    if events.listeners:
+        events.tell(events.Bypass(model=label, op=op, reason=text))
     log.debug("%s of %s is not cached: %s", op, model._meta.label, text)

@@ -21,10 +21,10 @@ from django.db import connections
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies
 from cacheops_core.options import seconds
-from cacheops_core.verbs import MISS
+from cacheops_core.verbs import MISS, Verbs
 
-from . import async_caches, conf, counters, keying
-from .reads import NOT_GIVEN, Noting
+from . import async_caches, conf, counters, events, keying
+from .reads import NOT_GIVEN, Noting, tell
 from .reasons import Uncacheable, record
 from .samples import Sample, Samples
 from .signals import cache_read
@@ -80,13 +80,15 @@ class Results(Samples):
         more: Dependencies = NOTHING,
     ) -> Any:
         """Return a result: the one that is kept under the key, or else a new one, which is kept."""
+        ask = Noting(compute)
         try:
             asked = self.ask(func, make_key, more)
             if asked is None:
                 return compute()
             if asked.lookup.is_hit:
+                self._found(func, ask, asked.cache, asked.key, asked.found)
                 return asked.lookup.value
-            with self._counting(func, Noting(compute)) as ask:
+            with self._counting(func, ask, asked):
                 if self.is_shared(asked):
                     return self._share(asked, lambda: self.checked(ask()), ask)
                 value = ask()
@@ -110,15 +112,17 @@ class Results(Samples):
         All else is asked in the thread in which Django's ORM works, which knows the open transaction. That thread is
         given back before anything is computed: the function may need it for its own queries.
         """
+        ask = Noting(compute)
         try:
-            if is_pure and (value := await self._found_on_loop(func, make_key, more)) is not MISS:
+            if is_pure and (value := await self._found_on_loop(func, make_key, more, ask)) is not MISS:
                 return value
             asked = await sync_to_async(self.ask)(func, make_key, more)
             if asked is None:
                 return await compute()
             if asked.lookup.is_hit:
+                self._found(func, ask, asked.cache, asked.key, asked.found)
                 return asked.lookup.value
-            with self._counting(func, Noting(compute)) as ask:
+            with self._counting(func, ask, asked):
                 if await sync_to_async(self.is_shared)(asked):
                     return await self._compute_together(asked, ask)
                 value = await ask.awaited()
@@ -128,7 +132,7 @@ class Results(Samples):
         return value
 
     async def _found_on_loop(
-        self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies
+        self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies, ask: Noting
     ) -> Any:
         """Return a result that is there, or MISS where there is none, or where a thread is needed to tell."""
         known = self.known
@@ -149,10 +153,11 @@ class Results(Samples):
         except SynchronousOnlyOperation:
             # An argument asks the database for what it is, as request.user does when it is first looked at.
             return MISS
-        lookup = await cache.fetch(key, known[1].merge(more), self.timeout())
+        found = known[1].merge(more)
+        lookup = await cache.fetch(key, found, self.timeout())
         if not lookup.is_hit:
             return MISS
-        self._found(func)
+        self._found(func, ask, cache, key, found)
         return lookup.value
 
     async def _compute_together(self, asked: Asked, ask: Noting) -> Any:
@@ -180,29 +185,35 @@ class Results(Samples):
         if found is None:
             return None
         asked = self.look(func, make_key(), found.merge(more), self.timeout())
-        if asked.lookup.is_hit:
-            self._found(func)
-        elif cache_read.receivers:
+        if cache_read.receivers and not asked.lookup.is_hit:
             cache_read.send_robust(sender=None, func=func, hit=False)
         return asked
 
-    def _found(self, func: Callable[..., Any]) -> None:
-        self._tally_of(func).hits += 1
+    def _found(
+        self, func: Callable[..., Any], ask: Noting, cache: Verbs, key: bytes, found: Dependencies
+    ) -> None:
+        """Count a hit, and tell those who listen."""
+        tally = self._tally_of(func)
+        tally.hits += 1
+        if events.listeners:
+            tell(tally, ask, cache, key, found)
         if cache_read.receivers:
             cache_read.send_robust(sender=None, func=func, hit=True)
 
     @contextmanager
-    def _counting(self, func: Callable[..., Any], ask: Noting) -> Iterator[Noting]:
+    def _counting(self, func: Callable[..., Any], ask: Noting, asked: Asked) -> Iterator[None]:
         """Count what comes of a miss, whatever is raised."""
         tally = self._tally_of(func)
         try:
-            yield ask
+            yield
         finally:
             if ask.was_called:
                 tally.missed(ask.seconds, is_stored=ask.is_stored)
             else:
                 # Somebody else has computed it meanwhile.
                 tally.hits += 1
+            if events.listeners:
+                tell(tally, ask, asked.cache, asked.key, asked.found)
 
     def _tally_of(self, func: Callable[..., Any]) -> counters.Tally:
         known = self._tally
