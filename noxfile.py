@@ -175,5 +175,5 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build; a warning is an error."""
-    session.install("-r", "docs/requirements.txt")
+    install_ours(session, EVERYTHING, "-r", "docs/requirements.txt")
     session.run("python", "-m", "sphinx", "-EnW", "--keep-going", "docs", "docs/_build", *session.posargs)
