@@ -1,0 +1,1 @@
+"""A shop, the site that all contenders run."""
