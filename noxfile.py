@@ -33,7 +33,7 @@ EVERYTHING = NEEDS["facade"]
 DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
 """Each supported Python with the Django that is tested on it: together they cover both lists."""
 
-WITHOUT_DJANGO = ["filecache", "standalone", "test_model.py"]
+WITHOUT_DJANGO = ["filecache", "standalone", "test_growth.py", "test_model.py"]
 """Integration tests of the core and the file cache, which know of no Django."""
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"

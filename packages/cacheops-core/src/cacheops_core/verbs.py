@@ -38,6 +38,9 @@ MISS: Any = object()
 NOTHING = Dependencies()
 """What a value depends on that nothing invalidates but time."""
 
+MARGIN = 60_000
+"""Milliseconds that bookkeeping lives on when whatever was filled under it has ended."""
+
 KNOWN_DEPENDENCIES = 10_000
 """How many dependencies a cache remembers the key names of."""
 
@@ -149,7 +152,7 @@ class Verbs:
         # A stamp outlives every entry that is filled right after it was acquired.
         usual = self.options.timeout
         longest = None if None in (lookup.timeout, usual) else max(lookup.timeout or 0, usual or 0)
-        lifetime = 0 if longest is None else 2 * milliseconds(longest) + 60_000
+        lifetime = 0 if longest is None else 2 * milliseconds(longest) + MARGIN
         most = self.options.max_schemes
         acquired = yield from flows.acquire(lookup.stamps, lifetime, most, urandom(NONCE))
         lookup.head = acquired.head
