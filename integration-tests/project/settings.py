@@ -22,3 +22,5 @@ CACHEOPS_REDIS = os.environ["PROJECT_REDIS"]
 CACHEOPS_PREFIX = os.environ.get("PROJECT_PREFIX", "")
 CACHEOPS_DEFAULTS = {"timeout": 600}
 CACHEOPS = {"shop.*": {"ops": "all"}}
+# Where tests count round trips, no others may come in between.
+CACHEOPS_COUNTERS_EVERY = None

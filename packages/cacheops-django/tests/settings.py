@@ -45,3 +45,5 @@ TIME_ZONE = "Europe/Amsterdam"
 # A stand-in: conftest.py starts a server for the run and writes its URL here.
 CACHEOPS_REDIS = "redis://127.0.0.1:1/0"
 CACHEOPS = {"testapp.*": {"ops": "all", "timeout": 600}, "*.*": {"timeout": 600}}
+# Where tests count round trips, no others may come in between.
+CACHEOPS_COUNTERS_EVERY = None

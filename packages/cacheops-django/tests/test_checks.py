@@ -226,6 +226,9 @@ MISTAKES = {
     "a lag that is none": (
         {"CACHEOPS_REPLICA_LAG": None}, "E028", "CACHEOPS_REPLICA_LAG is None", "the seconds",
     ),
+    "counters that are shared all the time": (
+        {"CACHEOPS_COUNTERS_EVERY": 0}, "E035", "CACHEOPS_COUNTERS_EVERY", "or None for never",
+    ),
     "a field that is not there": (
         {"CACHEOPS": {"testapp.Post": HOUR | {"cache_on_save": "titel"}}},
         "E029", 'CACHEOPS["testapp.Post"]["cache_on_save"] is "titel"', 'Did you mean "title"?',

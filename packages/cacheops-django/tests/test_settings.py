@@ -14,7 +14,7 @@ from django.test import override_settings
 from testapp.models import Author, Category, Post, Tag
 
 from cacheops_core.testing import Server, start_server
-from cacheops_django import caches, conf
+from cacheops_django import caches, conf, shared_counters
 from cacheops_django.dependencies import dependencies
 from cacheops_django.functions import cached, cached_as
 from cacheops_django.invalidation import invalidate_all, invalidate_model, invalidate_obj
@@ -76,6 +76,11 @@ def _young_stamps_are_good_enough() -> bool:
         return queries(Author.objects.using("other").count, "other") == 0
 
 
+def _counts_are_shared() -> bool:
+    Tag.objects.count()
+    return shared_counters.publish()
+
+
 EFFECTS: dict[str, tuple[Any, Callable[[], Any], Any, Any]] = {
     # the setting: its other value, what shows its effect, what is seen without it, what is seen with it
     "CACHEOPS": ({"*.*": {"timeout": 60}}, _profiles, True, False),
@@ -122,6 +127,7 @@ EFFECTS: dict[str, tuple[Any, Callable[[], Any], Any, Any]] = {
         True,
         False,
     ),
+    "CACHEOPS_COUNTERS_EVERY": (60, _counts_are_shared, False, True),
     "FILE_CACHE_DIR": ("/srv/cache", lambda: str(conf.current().file_cache_dir), "None", "/srv/cache"),
     "FILE_CACHE_TIMEOUT": (5, lambda: conf.current().file_cache_timeout, 30 * 86400, 5),
 }

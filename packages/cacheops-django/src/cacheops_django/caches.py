@@ -118,6 +118,12 @@ def beside(name: str) -> Cache:
     return _under(f"{current().options.prefix}{name}:")
 
 
+def of_counters() -> Cache:
+    """Return the cache beside whose keys all processes count: one, whatever the prefix is a function of."""
+    prefix = conf.current().prefix
+    return _under(prefix if isinstance(prefix, str) else CacheOptions().prefix)
+
+
 def latest_birth() -> int:
     """Return the youngest stamp that this process has seen, in microseconds of the server's clock."""
     made = _made

@@ -74,6 +74,9 @@ class Settings:
     replica_lag: float
     """Seconds by which a replica may be behind: what was read there is not stored under younger stamps."""
 
+    counters_every: float | None
+    """Seconds after which a process adds what it has counted to what all have; None keeps it to itself."""
+
     _found: dict[type[Model], Profile | None] = field(default_factory=dict, init=False, repr=False)
 
     def profile_for(self, model: type[Model]) -> Profile | None:
@@ -254,6 +257,10 @@ _PLAIN = (
     _Plain(
         "replica_lag", "CACHEOPS_REPLICA_LAG", 10, values.read_lag, "E028",
         "Write the seconds, or the timedelta, by which a replica may be behind.",
+    ),
+    _Plain(
+        "counters_every", "CACHEOPS_COUNTERS_EVERY", 5, values.read_timeout, "E035",
+        "Write the seconds between two times that a process shares its counts, or None for never.",
     ),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ out when somebody asks for it, and at each miss, whose own time changes the aver
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from cacheops_core.units import Change
@@ -26,6 +26,9 @@ MOST_TALLIES = 1000
 Counts = dict[tuple[str, str, str], int]
 """Numbers by model, op and what is counted. Models are labels, empty for what depends on none; times are in
 microseconds."""
+
+wakers: list[Callable[[], None]] = []
+"""Called when something has been counted that took its time anyway: a miss, or a drop."""
 
 _lock = Lock()
 
@@ -60,6 +63,7 @@ class Tally:
             self.misses += 1
             self.fills += is_stored
             self.spent += seconds
+        _wake()
 
     @property
     def saved(self) -> float:
@@ -105,6 +109,7 @@ def dropped(changes: Iterable[Change]) -> None:
         models = tables.models_of(table)
         with _lock:
             _drops[models[0]._meta.label if models else table, scope] += 1
+    _wake()
 
 
 def dropped_everything() -> None:
@@ -129,6 +134,11 @@ def collect() -> Counts:
     for (model, scope), number in list(_drops.items()):
         counts[model, "", f"drop:{scope}"] += number
     return dict(counts)
+
+
+def _wake() -> None:
+    for waker in wakers:
+        waker()
 
 
 def reset() -> None:

@@ -27,6 +27,7 @@ from . import (
     querysets,
     reads,
     receivers,
+    shared_counters,
     transactions,
     writes,
 )
@@ -120,6 +121,7 @@ def install() -> None:
     setting_changed.connect(_forget, dispatch_uid="cacheops.forget")
     managers.forget_classes()
     async_caches.watch()
+    shared_counters.watch()
     for connection in connections.all(initialized_only=True):
         transactions.connected(connection=connection)
 
@@ -132,6 +134,7 @@ def uninstall() -> None:
     setting_changed.disconnect(dispatch_uid="cacheops.forget")
     managers.forget_classes()
     async_caches.unwatch()
+    shared_counters.unwatch()
     for connection in connections.all(initialized_only=True):
         transactions.disconnect(connection)
 
