@@ -46,7 +46,7 @@ class Cache(SimpleVerbs, Decorating):
     ) -> None:
         super().__init__(serializer, options, changed)
         self.driver: SyncDriver = SyncDriver(connect(server) if isinstance(server, str) else server)
-        self.patience = self.driver.patience
+        self.patience: float = self.driver.patience
         self._renewer = Renewer(self.driver.run)
 
     def renewing(self, lock: Lock) -> AbstractContextManager[None]:

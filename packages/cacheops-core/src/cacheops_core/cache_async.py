@@ -28,7 +28,7 @@ __all__ = ["AsyncCache", "connect"]
 
 T = TypeVar("T")
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 
 class AsyncCache(SimpleVerbs, Decorating):
@@ -48,7 +48,7 @@ class AsyncCache(SimpleVerbs, Decorating):
     ) -> None:
         super().__init__(serializer, options, changed)
         self.driver: AsyncDriver = AsyncDriver(connect(server) if isinstance(server, str) else server)
-        self.patience = self.driver.patience
+        self.patience: float = self.driver.patience
 
     @contextmanager
     def renewing(self, lock: Lock) -> Iterator[None]:

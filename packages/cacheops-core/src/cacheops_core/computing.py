@@ -21,7 +21,7 @@ from .options import seconds
 from .serializers import LoadError, load
 from .verbs import MISS, NOT_GIVEN, Lookup, Samples, Verbs, milliseconds
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 _computing_now: ContextVar[frozenset[str]] = ContextVar("cacheops_computing_now", default=frozenset())
 """The locks under which the current context computes: it must not wait for itself."""

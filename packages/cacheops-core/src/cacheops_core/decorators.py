@@ -31,7 +31,7 @@ NOT_GIVEN: Any = object()
 
 _MISS: Any = object()
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 
 @dataclass(eq=False, slots=True)

@@ -39,7 +39,7 @@ class SyncDriver:
     """Runs flows over a ``redis.Redis``, or a client that quacks like it."""
 
     def __init__(self, client: redis.Redis | redis.RedisCluster) -> None:
-        self.patience = patience(client)
+        self.patience: float = patience(client)
         self.client: Any = client  # redis-py leaves execute_command without types
 
     def run(self, flow: Flow[T]) -> T:
@@ -77,7 +77,7 @@ class AsyncDriver:
     """Runs the same flows over a ``redis.asyncio.Redis``."""
 
     def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster) -> None:
-        self.patience = patience(client)
+        self.patience: float = patience(client)
         self.client: Any = client
 
     async def run(self, flow: Flow[T]) -> T:

@@ -33,8 +33,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import _key_binding, _key_functions, _key_objects
+from . import _key_binding, _key_functions
 from ._key_encoding import Encoder, Unkeyable
+from ._key_objects import register
 from .errors import KeyingError
 
 __all__ = ["call_key", "function_key", "register", "stable_key"]
@@ -47,8 +48,6 @@ _HINT = (
     "give its class a method __cache_key__() that returns what tells it apart,"
     " or register its class with cacheops_core.keys.register()"
 )
-
-register = _key_objects.register
 
 
 def stable_key(*parts: Any) -> bytes:

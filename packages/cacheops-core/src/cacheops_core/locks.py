@@ -24,7 +24,7 @@ from .errors import BackendError
 from .flows import Call, Command, Flow
 from .scripts import LOCK, RENEW, UNLOCK
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 LEASE = 3.0
 """Seconds after which a holder counts as dead that has not renewed its lock. It does so three times in it."""

@@ -20,14 +20,14 @@ from .errors import BackendError
 from .flows import Flow
 from .keys import stable_key
 from .options import CacheOptions, seconds
-from .serializers import DumpError, LoadError, dump, load, protected
+from .serializers import DumpError, LoadError, Serializer, dump, load, protected
 from .stamps import NONCE, StampKeys
 from .units import Owed, Unit, compact, merge
 
 T = TypeVar("T")
 Samples = Dependencies | str | Mapping[str, Any]
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 NOT_GIVEN: Any = object()
 """Stands for an argument that was left out, where None means something."""
@@ -72,8 +72,8 @@ class Verbs:
     """The state of a cache, and all that it does, without the doing."""
 
     def __init__(self, serializer: Any, options: CacheOptions | None, changed: Mapping[str, Any]) -> None:
-        self.options = replace(options, **changed) if options else CacheOptions(**changed)
-        self.serializer = protected(
+        self.options: CacheOptions = replace(options, **changed) if options else CacheOptions(**changed)
+        self.serializer: Serializer = protected(
             serializer,
             compression=self.options.compression,
             compress_above=self.options.compress_above,

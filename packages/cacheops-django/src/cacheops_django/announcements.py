@@ -23,8 +23,8 @@ class ObjectRow(dict[str, Token]):
         self, tokens: Mapping[str, Token], model: type[Model], attributes: Mapping[str, Any]
     ) -> None:
         super().__init__(tokens)
-        self.model = model
-        self.attributes = attributes
+        self.model: type[Model] = model
+        self.attributes: Mapping[str, Any] = attributes
 
 
 def announce(changes: Sequence[Change]) -> None:

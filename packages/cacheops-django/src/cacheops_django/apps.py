@@ -11,7 +11,7 @@ class CacheopsConfig(AppConfig):
 
     name = "cacheops_django"
     label = "cacheops"
-    verbose_name = "Cacheops"
+    verbose_name: str = "Cacheops"
 
     def ready(self) -> None:
         """Register the checks and put the cache under Django's querysets."""

@@ -36,7 +36,9 @@ class Wanted(BaseException):
 
     def __init__(self, cache: Cache, key: bytes, found: Dependencies) -> None:
         super().__init__(key)
-        self.cache, self.key, self.found = cache, key, found
+        self.cache: Cache = cache
+        self.key: bytes = key
+        self.found: Dependencies = found
 
 
 class Answers:

@@ -39,18 +39,18 @@ class Tally:
     __slots__ = ("_saved", "_settled", "fills", "hits", "misses", "model", "op", "spent", "what")
 
     def __init__(self, model: str, op: str, what: str) -> None:
-        self.model = model
-        self.op = op
-        self.what = what
+        self.model: str = model
+        self.op: str = op
+        self.what: str = what
         """The query's text or the function's name; empty if this counts many that are not told apart."""
         self.clear()
 
     def clear(self) -> None:
         """Begin anew."""
-        self.hits = 0
-        self.misses = 0
-        self.fills = 0
-        self.spent = 0.0
+        self.hits: int = 0
+        self.misses: int = 0
+        self.fills: int = 0
+        self.spent: float = 0.0
         """Seconds that answers took which the cache did not have."""
         self._saved = 0.0
         self._settled = 0

@@ -31,7 +31,7 @@ class Unfingerprintable(KeyingError):
 
     def __init__(self, reason: str, kind: str = "key") -> None:
         super().__init__(reason)
-        self.reason = Reason(reason, kind)
+        self.reason: Reason = Reason(reason, kind)
 
 
 def fingerprint(

@@ -44,8 +44,8 @@ class Fragment:
     __slots__ = ("__weakref__", "context", "has_failed", "node")
 
     def __init__(self, node: FragmentNode, context: Context) -> None:
-        self.node = node
-        self.context = context
+        self.node: FragmentNode = node
+        self.context: Context = context
         self.has_failed = False
         """Whether rendering has raised an error, which is then none of the tag's."""
 
@@ -129,7 +129,7 @@ class FragmentNode(Node):
         self.nodelist = nodelist
         self.digest = digest
         """Stands for the source between the tags."""
-        self.has_blocks = bool(nodelist.get_nodes_by_type(BlockNode))
+        self.has_blocks: bool = bool(nodelist.get_nodes_by_type(BlockNode))
 
     def render(self, context: Context) -> SafeString:
         before = (context,) if self.takes_context else ()

@@ -41,7 +41,7 @@ class SettingsError(ConfigurationError, ImproperlyConfigured):
     """The settings have mistakes that the system checks would have told; it carries all of them."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 

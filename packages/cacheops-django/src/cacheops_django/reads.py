@@ -165,7 +165,7 @@ class Noting:
 
     def __init__(self, func: Callable[[], Any]) -> None:
         self._func = func
-        self.began = perf_counter() if events.listeners else 0.0
+        self.began: float = perf_counter() if events.listeners else 0.0
 
     def __call__(self) -> Any:
         self.was_called = True

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from . import events
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 MOST_REASONS = 1000
 """Reasons that are told apart; of further ones, whose texts hold whatever users ask for, only the kind is kept."""

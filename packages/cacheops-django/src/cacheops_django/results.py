@@ -68,7 +68,7 @@ class Results(Samples):
         stale: float = 0.0,
     ) -> None:
         super().__init__(samples, timeout)
-        self.stale = stale and (seconds(stale, "stale") or 0.0)
+        self.stale: float = stale and (seconds(stale, "stale") or 0.0)
         self._lock = lock
         self._tally: tuple[Any, counters.Tally] | None = None
 

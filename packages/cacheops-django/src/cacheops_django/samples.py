@@ -30,7 +30,7 @@ class Samples:
     """The samples of one function's results: what these depend on, for how long they are kept, and in which cache."""
 
     def __init__(self, samples: tuple[Sample, ...], timeout: Any) -> None:
-        self.samples = tuple(map(checked, samples))
+        self.samples: tuple[Any, ...] = tuple(map(checked, samples))
         self.known: tuple[Any, Dependencies | Reason, bytes] | None = None
         """The state in which it was found out, what results depend on or why that is not known, and a digest."""
         self._timeout = seconds(timeout, "timeout")

@@ -47,7 +47,7 @@ class NoInvalidation:
         return muted
 
 
-no_invalidation = NoInvalidation()
+no_invalidation: NoInvalidation = NoInvalidation()
 
 
 def is_muted() -> bool:

@@ -99,7 +99,8 @@ class ProjectShelf(Shelf):
 
     def __init__(self, results: Results) -> None:
         super().__init__()
-        self.results = self.identity = results
+        self.results: Results = results
+        self.identity: Any = results
 
     def remembered(self, key: Any) -> Any:
         return self.results.cache(None).get(key, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import sync_to_async
 
@@ -23,8 +23,8 @@ class ProjectCache:
     set is there at once, for everybody, and stays there after a rollback.
     """
 
-    cached = staticmethod(functions.cached)
-    cached_view = staticmethod(views.cached_view)
+    cached: Final = staticmethod(functions.cached)
+    cached_view: Final = staticmethod(views.cached_view)
 
     def get(self, key: Any, default: Any = NOT_GIVEN) -> Any:
         """Return the value under a key; without a default, raise CacheMiss if there is none."""
@@ -82,5 +82,5 @@ class ProjectCache:
         return await sync_to_async(self.delete)(key)
 
 
-cache = ProjectCache()
+cache: ProjectCache = ProjectCache()
 """The project's simple cache."""

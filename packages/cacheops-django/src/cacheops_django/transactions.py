@@ -26,7 +26,7 @@ from cacheops_core.conditions import Row
 from . import caches, scopes, tables
 from .announcements import announce
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 EVERY_TABLE = "*"
 """Stands for the tables of a write that is not understood."""
@@ -44,9 +44,9 @@ class Work:
     """The open transaction of one connection, as far as the cache is concerned."""
 
     def __init__(self) -> None:
-        self.unit = units.Unit()
+        self.unit: units.Unit = units.Unit()
         """What is to be invalidated."""
-        self.written = units.Unit()
+        self.written: units.Unit = units.Unit()
         """All tables that were written, invalidation wanted or not: they are read past the cache."""
         self.published = 0
         """How many of the unit's changes a test has "committed" already."""

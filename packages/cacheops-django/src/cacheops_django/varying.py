@@ -78,7 +78,7 @@ class Watch:
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
-        self.cookies = WatchedCookies(request.COOKIES)
+        self.cookies: WatchedCookies = WatchedCookies(request.COOKIES)
         self._has_read_messages = hasattr(getattr(request, "_messages", None), "_loaded_data")
 
     @contextmanager

@@ -21,7 +21,7 @@ from .varying import Dimensions, Watch
 
 __all__ = ["Visit"]
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 
 class Visit:

@@ -50,14 +50,14 @@ class Target:
 
     def __init__(self, compiler: Any) -> None:
         self.query: Any = compiler.query
-        self.connection = compiler.connection
-        self.using = compiler.using or self.connection.alias
+        self.connection: Any = compiler.connection
+        self.using: Any = compiler.using or self.connection.alias
         self.model: type[Model] = self.query.get_meta().concrete_model
         self.table: str = self.model._meta.db_table
-        self.pk = self.model._meta.pk
+        self.pk: Any = self.model._meta.pk
         self.keys: list[Field[Any, Any]] = list(getattr(self.pk, "fields", None) or [self.pk])
         """The fields of the primary key, of which a composite one has several."""
-        self.narrowing = rows.columns(self.model, self.connection.vendor)
+        self.narrowing: Any = rows.columns(self.model, self.connection.vendor)
 
     def wanted(self) -> list[Field[Any, Any]]:
         """Return the fields that some cached query of the table narrows by, as far as this process knows.

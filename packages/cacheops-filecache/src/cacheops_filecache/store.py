@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from cacheops_core.errors import BackendError, CacheMiss, ConfigurationError
 from cacheops_core.keys import stable_key
-from cacheops_core.serializers import DumpError, LoadError, PickleSerializer, dump, load, resolve
+from cacheops_core.serializers import DumpError, LoadError, PickleSerializer, Serializer, dump, load, resolve
 
 from . import directories
 from .entries import ENTRY, NEVER, Entry, NotAnEntry, read, touch, write
@@ -65,9 +65,9 @@ class FileCache:
     ) -> None:
         if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
             raise ConfigurationError(f"max_bytes must be a positive whole number or None, got {max_bytes!r}")
-        self.serializer = resolve(serializer)
+        self.serializer: Serializer = resolve(serializer)
         self.max_bytes = max_bytes
-        self.timeout = _seconds(timeout)
+        self.timeout: float | None = _seconds(timeout)
         self._wanted = None if directory is None else os.fspath(directory)
         self._prepared: str | None = None
         # Only pickles may be passed by: another serializer may be there to encrypt.
@@ -334,5 +334,5 @@ def _log(message: str, *arguments: object) -> None:
     logging.getLogger("cacheops").warning(message, *arguments)
 
 
-file_cache = FileCache()
+file_cache: FileCache = FileCache()
 """The cache in the user's own folder."""

@@ -51,7 +51,7 @@ class CacheopsExtension(Extension):
     and for ``cached_as`` with ``dependencies_of(*samples)``. The last argument may be left out in all of them.
     """
 
-    tags = {"cached", "cached_as"}  # noqa: RUF012  # as Jinja2 declares it
+    tags: set[str] = {"cached", "cached_as"}  # noqa: RUF012  # as Jinja2 declares it
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

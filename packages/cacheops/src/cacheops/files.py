@@ -101,5 +101,5 @@ class _Switched:
         return compute()
 
 
-file_cache = ProjectFileCache()
+file_cache: ProjectFileCache = ProjectFileCache()
 """The project's file cache."""

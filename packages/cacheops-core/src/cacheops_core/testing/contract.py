@@ -65,7 +65,7 @@ class Awaited:
 class SimpleCacheContract:
     """Values under keys that depend on nothing but time."""
 
-    VALUES = (
+    VALUES: tuple[Any, ...] = (
         None, True, 0, -1, 2**63, 1.5, "", "text", b"bytes", [1, [2]], {"a": (1,)}, {1, 2},
     )  # fmt: skip
 

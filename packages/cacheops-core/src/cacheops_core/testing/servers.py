@@ -60,7 +60,8 @@ class Server:
 
     def __init__(self, binary: str, folder: Path, config: dict[str, str]) -> None:
         self.binary = binary
-        self.host, self.port = "127.0.0.1", free_port()
+        self.host: str = "127.0.0.1"
+        self.port: int = free_port()
         self._folder = folder
         self._config = {**NO_PERSISTENCE, "bind": self.host, "dir": str(folder), **config}
         self._process: subprocess.Popen[bytes] | None = None

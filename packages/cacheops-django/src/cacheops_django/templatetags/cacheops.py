@@ -7,7 +7,7 @@ from typing import Any
 from cacheops_django.fragments import CacheopsLibrary, FragmentDecorator, kept
 from cacheops_django.results import Results
 
-register = CacheopsLibrary()
+register: CacheopsLibrary = CacheopsLibrary()
 
 
 @register.decorator_tag
