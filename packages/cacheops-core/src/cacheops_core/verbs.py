@@ -81,7 +81,7 @@ class Verbs:
         )
         self.registries: flows.Registries = {}
         """The schemes of each table as last seen by this process: a hint on which fields of a row matter."""
-        self.latest_birth = 0
+        self.latest_birth: int = 0
         """The youngest stamp that this process has seen, in microseconds of the server's clock."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
         self._owed = Owed()

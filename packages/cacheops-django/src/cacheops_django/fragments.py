@@ -46,7 +46,7 @@ class Fragment:
     def __init__(self, node: FragmentNode, context: Context) -> None:
         self.node: FragmentNode = node
         self.context: Context = context
-        self.has_failed = False
+        self.has_failed: bool = False
         """Whether rendering has raised an error, which is then none of the tag's."""
 
     @property

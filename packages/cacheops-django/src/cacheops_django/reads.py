@@ -159,9 +159,9 @@ def tell(tally: counters.Tally, ask: Noting, cache: Verbs, key: bytes, found: De
 class Noting:
     """A function without arguments that knows whether it has been called, for how long, and what became of it."""
 
-    was_called = False
-    seconds = 0.0
-    is_stored = False
+    was_called: bool = False
+    seconds: float = 0.0
+    is_stored: bool = False
 
     def __init__(self, func: Callable[[], Any]) -> None:
         self._func = func

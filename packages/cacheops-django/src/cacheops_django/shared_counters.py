@@ -34,7 +34,7 @@ from .counters import Counts
 
 __all__ = ["HOUR", "MINUTE", "key_of", "publish", "unwatch", "watch"]
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 MINUTE, HOUR = 60, 3600
 
