@@ -23,13 +23,13 @@ from cacheops_django.fingerprint_models import model_key, select_related_form
 from cacheops_django.fingerprint_nodes import computed_attributes, output_form
 from cacheops_django.fingerprint_query import encode_query
 from cacheops_django.fingerprint_values import Unknown, dump, encode, is_known, path, tag
-from cacheops_django.reasons import Reason
+from cacheops_django.reasons import KindName, Reason
 
 
 class Unfingerprintable(KeyingError):
     """A query has no key: its result must not be cached."""
 
-    def __init__(self, reason: str, kind: str = "key") -> None:
+    def __init__(self, reason: str, kind: KindName = "key") -> None:
         super().__init__(reason)
         self.reason: Reason = Reason(reason, kind)
 

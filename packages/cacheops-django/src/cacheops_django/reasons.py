@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from django.db.models import Model
 
@@ -15,23 +15,70 @@ log: logging.Logger = logging.getLogger("cacheops")
 MOST_REASONS = 1000
 """Reasons that are told apart; of further ones, whose texts hold whatever users ask for, only the kind is kept."""
 
-REMEDIES = {
-    "arguments": "Correct the arguments: the error that Django raises for them says how.",
-    "combined": "Call it on the queryset before union(), intersection() or difference().",
-    "deciding": "Nothing to change: a write must be decided on what the database says.",
-    "empty": "Nothing to change: Django knows that there are no rows and asks nobody.",
-    "forbidden": "Give the table's model a profile in CACHEOPS instead of None, if its rows may be cached.",
-    "key": "Write the query with expressions of Django's, or keep its result with @cached_as.",
-    "locks": "Nothing to change: only the database gives locks. Leave select_for_update() out where none is needed.",
-    "prefixes": "Let CACHEOPS_PREFIX give one prefix for all tables that are read together.",
-    "raw": "Write it with expressions of Django's, or keep the result of a function with @cached_as and samples.",
-    "results": "Use values(), values_list() or plain objects, or keep the result of a function with @cached_as.",
-    "snapshot": "Ask outside of the transaction, or once it has ended.",
-    "transaction": "Nothing to change: a transaction sees its own writes. It is cached again once that has ended.",
-    "unknown": "Set cacheops_pure = True on the expression's class, if it depends on its arguments and rows alone.",
-    "volatile": "Compute the value in Python and pass it in, rounded to what the page needs (a minute, a day).",
+
+KindName = Literal[
+    "arguments", "deciding", "empty", "forbidden", "key", "locks", "other", "prefixes", "raw", "results",
+    "snapshot", "transaction", "unknown", "volatile",
+]  # fmt: skip
+
+
+class Kind(NamedTuple):
+    """A kind of reason."""
+
+    words: str
+    """What it means."""
+    remedy: str
+    """What to change."""
+
+
+KINDS: dict[KindName, Kind] = {
+    "arguments": Kind(
+        "Django cannot make a query of it.", "Correct the arguments: the error that Django raises says how."
+    ),
+    "deciding": Kind("A write is decided on what it reads.", "Nothing: that must be what the database says."),
+    "empty": Kind("It has no rows, as Django knows without asking.", "Nothing: nobody is asked."),
+    "forbidden": Kind(
+        "It reads a table whose model `CACHEOPS` maps to `None`.",
+        "Give the model a profile instead, if its rows may be cached.",
+    ),
+    "key": Kind(
+        "It holds something that has no stable form.",
+        "Write the query with expressions of Django's, or keep its result with `@cached_as`.",
+    ),
+    "locks": Kind(
+        "It asks for locks, not only for rows.",
+        "Leave `select_for_update()` out where nothing is to be locked.",
+    ),
+    "prefixes": Kind(
+        "It reads tables that have different prefixes.",
+        "Let `CACHEOPS_PREFIX` give one prefix for all tables that are read together.",
+    ),
+    "raw": Kind(
+        "It holds SQL that somebody has written by hand.",
+        "Write it with expressions of Django's, or keep the result of a function with `@cached_as`.",
+    ),
+    "results": Kind(
+        "A class of the project's own makes results of its rows.",
+        "Use objects, `values()` or `values_list()`, or keep the result of a function with `@cached_as`.",
+    ),
+    "snapshot": Kind(
+        "The transaction may see older rows than the cache stands for.",
+        "Ask outside of the transaction, or when it has ended.",
+    ),
+    "transaction": Kind(
+        "The open transaction has written to what it reads.",
+        "Nothing: a transaction sees its own writes. Ask when it has ended.",
+    ),
+    "unknown": Kind(
+        "It holds an expression that is not Django's.",
+        "Set `cacheops_pure = True` on its class, if it depends on its arguments and rows alone.",
+    ),
+    "volatile": Kind(
+        "Its value changes without a write: the time, chance.",
+        "Compute the value in Python and pass it in, rounded to what the page needs.",
+    ),
 }
-"""What to change about each kind of reason."""
+"""All kinds there are, but for ``other``."""
 
 
 class Reason(str):
@@ -39,9 +86,9 @@ class Reason(str):
 
     __slots__ = ("kind",)
 
-    kind: str
+    kind: KindName
 
-    def __new__(cls, text: str, kind: str = "other") -> Reason:
+    def __new__(cls, text: str, kind: KindName = "other") -> Reason:
         self = super().__new__(cls, text)
         self.kind = text.kind if isinstance(text, Reason) else kind
         return self
@@ -49,13 +96,14 @@ class Reason(str):
     @property
     def remedy(self) -> str:
         """What to change; empty if that depends."""
-        return REMEDIES.get(self.kind, "")
+        kind = KINDS.get(self.kind)
+        return kind.remedy if kind else ""
 
 
 class Uncacheable(Exception):
     """A query that is not understood well enough to be cached; the text says what stands in the way."""
 
-    def __init__(self, text: str, kind: str = "other") -> None:
+    def __init__(self, text: str, kind: KindName = "other") -> None:
         super().__init__(Reason(text, kind))
 
     @property
@@ -68,7 +116,7 @@ bypasses: Counter[tuple[str, str, Reason]] = Counter()
 """How often this process went past the cache, by model label, op and reason."""
 
 
-def record(model: type[Model], op: str, text: str, kind: str = "other") -> None:
+def record(model: type[Model], op: str, text: str, kind: KindName = "other") -> None:
     """Note that an operation which the profile would cache goes to the database, and why."""
     label, reason = model._meta.label, Reason(text, kind)
     if len(bypasses) >= MOST_REASONS and (label, op, reason) not in bypasses:

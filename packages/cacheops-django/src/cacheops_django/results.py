@@ -25,7 +25,7 @@ from cacheops_core.verbs import MISS, Verbs
 
 from . import async_caches, conf, counters, events, keying
 from .reads import NOT_GIVEN, Noting, tell
-from .reasons import Uncacheable, record
+from .reasons import KindName, Uncacheable, record
 from .samples import Sample, Samples
 from .signals import cache_read
 from .snapshots import is_current, may_fill
@@ -285,7 +285,7 @@ class Results(Samples):
     def _has_written(self) -> bool:
         return bool(self.samples) and any(work_of(used).written.changes for used in _connections())
 
-    def _record(self, reason: str, kind: str = "other") -> None:
+    def _record(self, reason: str, kind: KindName = "other") -> None:
         for model in self.models()[:1]:
             record(model, "cached_as", reason, kind)
 
