@@ -21,7 +21,7 @@ from cacheops_core.keys import stable_key
 from cacheops_core.serializers import DumpError
 from cacheops_core.signing import Signed
 from cacheops_filecache import FileCache, file_cache
-from cacheops_filecache.entries import ENTRY, Entry, read, write
+from cacheops_filecache.entries import ENTRY, read, write
 from cacheops_filecache.locks import FileLock
 
 LONG_AGO = (1, 1)
@@ -58,7 +58,7 @@ def test_what_is_stored_comes_back(cache, value):
     assert type(cache.get("key")) is type(value)
 
 
-@pytest.mark.parametrize("size", [0, 1, 4080, 4081, 4096, 3_000_001])
+@pytest.mark.parametrize("size", [0, 1, 16_368, 16_369, 16_384, 16_385, 3_000_001])
 def test_values_of_any_size_come_back(cache, size):
     cache.set("key", b"x" * size)
     assert cache.get("key") == b"x" * size
@@ -206,12 +206,12 @@ def forge(cache, key, payload, is_raw=False):
     """Store bytes under a key as somebody would who knows how files are written, but no secret."""
     digest = stable_key(key)
     path = os.path.join(cache.directory, digest.hex() + ENTRY)
-    write(path, digest, Entry(payload, is_raw, time.time_ns() + 10**11))
+    write(path, digest, payload, is_raw, time.time_ns() + 10**11)
 
 
 def stored_payload(cache, key):
     digest = stable_key(key)
-    return read(os.path.join(cache.directory, digest.hex() + ENTRY), digest).payload
+    return read(os.path.join(cache.directory, digest.hex() + ENTRY), digest)[0]
 
 
 def test_signed_values_come_back_and_those_of_strangers_do_not(tmp_path):
@@ -347,7 +347,7 @@ def test_a_function_is_computed_without_a_lock_where_none_can_be_made(cache, mon
     def refuse(self, blocking=True):
         raise PermissionError("no locks here")
 
-    monkeypatch.setattr("cacheops_filecache.store.FileLock.acquire", refuse)
+    monkeypatch.setattr("cacheops_filecache.locks.FileLock.acquire", refuse)
     assert cache.cached(lock=True)(lambda: 1)() == 1
     assert "computing without a lock: no locks here" in caplog.text
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from . import _key_binding, _key_functions
@@ -49,10 +50,20 @@ _HINT = (
     " or register its class with cacheops_core.keys.register()"
 )
 
+_SHORT = 256
+"""Texts of at most so many characters, as nearly all names of entries are, have their keys remembered."""
+
 
 def stable_key(*parts: Any) -> bytes:
     """Return 16 bytes: in every process the same for the same parts, and different for different ones."""
+    if len(parts) == 1 and type(parts[0]) is str and len(parts[0]) <= _SHORT:
+        return _text_key(parts[0])
     return _digest(parts, lambda index: f"parts[{index}]")
+
+
+@lru_cache(maxsize=1024)
+def _text_key(text: str) -> bytes:
+    return _digest([text], str)
 
 
 def function_key(func: Callable[..., Any]) -> bytes:

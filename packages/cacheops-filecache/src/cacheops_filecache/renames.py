@@ -15,7 +15,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 __all__ = ["put"]
 
@@ -28,9 +27,12 @@ _has_exchange = sys.platform == "linux"
 
 def put(aside: str, path: str) -> None:
     """Give the file aside the name ``path``, whatever has had it so far."""
-    if _has_exchange and os.path.lexists(path) and _exchange(aside, path):
-        with suppress(FileNotFoundError):  # a cleaner may be faster
+    # Looking first keeps a script that replaces nothing from waiting for ctypes.
+    if _has_exchange and (_rename is not None or os.path.lexists(path)) and _exchange(aside, path):
+        try:
             os.unlink(aside)
+        except FileNotFoundError:  # a cleaner was faster
+            return
     elif sys.platform == "win32":
         _replace_on_windows(aside, path)
     else:
