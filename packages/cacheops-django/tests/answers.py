@@ -18,13 +18,12 @@ def deep(value: Any, inside: tuple[int, ...] = ()) -> Any:
     if isinstance(value, Model):
         if id(value) in inside:
             return "itself"
-        # Django leaves its version on what has been pickled.
-        told = {
-            name: found for name, found in vars(value).items() if name not in ("_state", "_django_version")
-        }
-        inside = (*inside, id(value))
-        state = value._state
-        return type(value), deep(told, inside), state.db, state.adding, deep(state.fields_cache, inside)
+        attributes, inside = vars(value), (*inside, id(value))
+        # Down to their order, but for the references to peers.
+        told = [(name, None if name == "_state" else found) for name, found in attributes.items()]
+        state = vars(value._state).copy()
+        peers = len(state.pop("peers", ()))
+        return type(value), deep(told, inside), deep(list(state.items()), inside), peers
     if isinstance(value, QuerySet):
         return [deep(item, inside) for item in value]
     if isinstance(value, dict):

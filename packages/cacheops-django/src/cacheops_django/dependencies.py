@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
@@ -63,11 +63,21 @@ ANY: list[Branch] = [{}]
 
 def dependencies(query: Query, using: str) -> Dependencies:
     """Return what the query's result depends on; raise Uncacheable if that cannot be told."""
-    return examine(query, using)[0]
+    return examine(query, using).found
 
 
-def examine(query: Query, using: str) -> tuple[Dependencies, str]:
-    """Return what the query's result depends on, and its SQL without values; raise Uncacheable as above."""
+class Examined(NamedTuple):
+    """What walking a query has brought."""
+
+    found: Dependencies
+    sql: str
+    """The query without its values."""
+    compiler: Any
+    """One that has set the query up: it knows the columns."""
+
+
+def examine(query: Query, using: str) -> Examined:
+    """Walk a query; raise Uncacheable if it cannot be told what its result depends on."""
     connection = connections[using]
     # Compiling changes a query, and drops the joins for ordering and select_related once it is done.
     compiler = query.clone().get_compiler(using)
@@ -83,7 +93,8 @@ def examine(query: Query, using: str) -> tuple[Dependencies, str]:
     for resolved, *_ in [*ordering, *selected]:
         expressions += _within(resolved)
     refuse_unknown(expressions)
-    return _narrowed(query, _tables_in(sql, connection), expressions, connection.vendor), sql
+    found = _narrowed(query, _tables_in(sql, connection), expressions, connection.vendor)
+    return Examined(found, sql, compiler)
 
 
 def _narrowed(query: Query, named: dict[str, int], expressions: list[Any], vendor: str) -> Dependencies:

@@ -17,8 +17,8 @@ from django.db.models.fields.reverse_related import ForeignObjectRel
 
 from cacheops_django.fingerprint_values import Encoder, Unknown, digest, encode, learn, path, tag
 
-FORMAT = 1
-"""Raised when forms change their meaning, so that keys of different releases stay apart."""
+FORMAT = 2
+"""Raised when forms, or what is stored under them, change their meaning: keys of different releases stay apart."""
 
 _UNSEEN_BY_SQL = frozenset(
     {

@@ -17,6 +17,7 @@ from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
 
 from . import conf, reads, scopes
+from .instances import storable
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
 from .snapshots import open_cursor
@@ -134,8 +135,8 @@ def fetch_all(original: Callable[..., Any], self: Rows) -> None:
     """Bring the rows from the cache; prefetching, which follows, asks it for its own."""
     if self._result_cache is None:
         op = "get" if wish_of(self).is_single else "fetch"
-        if is_wanted(self, op):
-            self._result_cache = _known_related(self, reads.answer(self, op, _rows))
+        if is_wanted(self, op) and (question := reads.ask(self, op)) is not None:
+            self._result_cache = _fetched(question)
     original(self)
 
 
@@ -215,9 +216,32 @@ def _copy(queryset: Rows) -> Rows:
         queryset._cacheops = wish
 
 
-def _rows(queryset: Rows) -> list[Any]:
-    """Return the rows from the database, without the objects that this queryset knows them to belong to."""
-    plain = _copy(queryset)
+def _fetched(question: reads.Question) -> list[Any]:
+    """Return the rows, or the objects that are made of them, with what goes into no cache."""
+    queryset: Rows = question.queryset
+    layout, using = question.plan.layout, question.using
+    results: list[Any]
+    if layout is None:
+        results = reads.answered(question, lambda: _results(queryset, using))
+        if queryset._iterable_class is not ModelIterable:
+            return _retupled(queryset, results)
+        _introduce(queryset, results)
+        _settle_in(using, results)
+    else:
+        rows = reads.answered(question, lambda: _rows(queryset, using), fits=layout.fits, storable=storable)
+        results = layout.objects(queryset, using, rows)
+    _known_related(queryset, results)
+    return results
+
+
+def _rows(queryset: Rows, using: str) -> list[Any]:
+    """Return the rows of objects from the database."""
+    return list(queryset.query.get_compiler(using=using).results_iter(tuple_expected=True))
+
+
+def _results(queryset: Rows, using: str) -> list[Any]:
+    """Return what is made of rows in the database, without the objects that this queryset knows them to belong to."""
+    plain = _copy(queryset.using(using))
     plain._known_related_objects = {}
     return list(plain._iterable_class(plain))
 
@@ -235,22 +259,17 @@ def _retupled(queryset: Rows, rows: list[Any]) -> list[Any]:
     return rows
 
 
-def _known_related(queryset: Rows, rows: list[Any]) -> list[Any]:
-    """Give objects what does not go into the cache: each other, and the one that they were reached from."""
-    if queryset._iterable_class is not ModelIterable:
-        return _retupled(queryset, rows)
-    _introduce(queryset, rows)
-    _settle_in(queryset.db, rows)
+def _known_related(queryset: Rows, objects: list[Any]) -> None:
+    """Give objects the one that they were reached from, which goes into no cache."""
     for field, related in queryset._known_related_objects.items():
         names = [
             field.attname if name == "self" else queryset.model._meta.get_field(name).attname
             for name in field.from_fields
         ]
         key = operator.attrgetter(*names)
-        for row in rows:
-            if not field.is_cached(row) and row.__dict__.keys() >= set(names) and key(row) in related:
-                setattr(row, field.name, related[key(row)])
-    return rows
+        for made in objects:
+            if not field.is_cached(made) and made.__dict__.keys() >= set(names) and key(made) in related:
+                setattr(made, field.name, related[key(made)])
 
 
 def _introduce(queryset: Rows, rows: list[Model]) -> None:

@@ -28,6 +28,7 @@ from cacheops_core.verbs import Verbs
 from . import caches, conf, counters, events, scopes, tables
 from .dependencies import examine
 from .fingerprints import Unfingerprintable, fingerprint
+from .instances import Layout
 from .query_texts import readable
 from .reasons import Reason, Uncacheable, log, record
 from .signals import cache_read
@@ -38,6 +39,9 @@ ITERABLES = frozenset(
     {FlatValuesListIterable, ModelIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable}
 )
 """How rows become results by what the query says alone; others may ask the database for more on the way."""
+
+FETCHING = frozenset({"fetch", "get"})
+"""Operations that bring rows."""
 
 KNOWN_PLANS = 10_000
 
@@ -69,6 +73,8 @@ class Plan(NamedTuple):
 
     found: Dependencies
     tally: counters.Tally
+    layout: Layout | None
+    """How rows become objects; None where they are stored as they are, or as what is made of them."""
 
 
 _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
@@ -98,6 +104,18 @@ def is_wanted(queryset: QuerySet[Any], op: str) -> bool:
     return op in (profile.ops if ops is None else ops)
 
 
+class Question(NamedTuple):
+    """What is asked of the cache, and where."""
+
+    queryset: QuerySet[Any]
+    op: str
+    using: str
+    """The database that is asked, and that may be stored from: a router may name another one each time."""
+    key: bytes
+    plan: Plan
+    cache: Cache
+
+
 def answer(
     queryset: QuerySet[Any],
     op: str,
@@ -110,31 +128,55 @@ def answer(
 
     ``query`` is the queryset's unless given, ``asked`` what is asked of it if the op alone does not say.
     """
-    model, using = queryset.model, queryset.db
+    question = ask(queryset, op, query=query, asked=asked)
+    if question is None:
+        return compute(queryset)
+    return answered(question, lambda: compute(queryset.using(question.using)))
+
+
+def ask(
+    queryset: QuerySet[Any], op: str, *, query: Query | None = None, asked: Hashable = None
+) -> Question | None:
+    """Return an operation that is wanted as a question to the cache; None, once that is noted, if it is none."""
+    using = queryset.db
     try:
-        key, (found, tally) = _plan(
+        key, plan = _plan(
             queryset, queryset.query if query is None else query, using, op, op if asked is None else asked
         )
-        _refuse_open_write(found, using)
-        cache = _cache_of(found, using)
+        _refuse_open_write(plan.found, using)
+        cache = _cache_of(plan.found, using)
     except (Uncacheable, Unfingerprintable) as refusal:
         if on_loop.get() is not None:
             raise NotOnLoop from refusal
-        record(model, op, refusal.reason)
-        return compute(queryset.using(using))
+        record(queryset.model, op, refusal.reason)
+        return None
+    return Question(queryset, op, using, key, plan, cache)
+
+
+def answered(
+    question: Question,
+    compute: Callable[[], Any],
+    *,
+    fits: Callable[[Any], bool] = lambda value: True,
+    storable: Callable[[Any], Any] = lambda value: value,
+) -> Any:
+    """Return the answer: from the cache, if what is there ``fits``, or else computed, and stored as ``storable``."""
+    queryset, _, _, key, (found, tally, _), cache = question
     if (answers := on_loop.get()) is not None:
-        return answers.answer(queryset, cache, key, found, tally)
-    # A router may name another replica each time it is asked: this is the one that we may store from.
-    ask = Noting(lambda: compute(queryset.using(using)))
-    value = _ask(queryset, using, cache, key, found, ask, op)
-    if ask.was_called:
-        tally.missed(ask.seconds, is_stored=ask.is_stored)
+        value = answers.answer(queryset, cache, key, found, tally)
+        if not fits(value):
+            raise NotOnLoop
+        return value
+    noting = Noting(compute)
+    value = _answered(question, noting, fits, storable)
+    if noting.was_called:
+        tally.missed(noting.seconds, is_stored=noting.is_stored)
     else:
         tally.hits += 1
     if events.listeners:
-        tell(tally, ask, cache, key, found)
+        tell(tally, noting, cache, key, found)
     if cache_read.receivers:
-        cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
+        cache_read.send_robust(sender=queryset.model, func=None, hit=not noting.was_called)
     return value
 
 
@@ -162,6 +204,7 @@ class Noting:
     was_called: bool = False
     seconds: float = 0.0
     is_stored: bool = False
+    value: Any = None
 
     def __init__(self, func: Callable[[], Any]) -> None:
         self._func = func
@@ -171,7 +214,8 @@ class Noting:
         self.was_called = True
         began = perf_counter()
         try:
-            return self._func()
+            self.value = self._func()
+            return self.value
         finally:
             self.seconds = perf_counter() - began
 
@@ -189,26 +233,28 @@ class Noting:
         self.is_stored = is_stored
 
 
-def _ask(
-    queryset: QuerySet[Any],
-    using: str,
-    cache: Cache,
-    key: bytes,
-    found: Dependencies,
-    compute: Noting,
-    op: str,
+def _answered(
+    question: Question, ask: Noting, fits: Callable[[Any], bool], storable: Callable[[Any], Any]
 ) -> Any:
+    queryset, op, using, key, (found, *_), cache = question
     model, wish, connection = queryset.model, wish_of(queryset), connections[using]
     profile = conf.current().profile_for(model)
     timeout = wish.timeout if wish.timeout is not NOT_GIVEN or profile is None else profile.timeout
     lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
     stale = profile.stale if profile is not None else 0.0
     if (lock or stale) and not wish.is_write_only and is_current(connection):
-        return cache.get_or_compute(key, found, compute, timeout, lock=lock, stale=stale, told=compute.stored)
+        value = cache.get_or_compute(
+            key, found, lambda: storable(ask()), timeout, lock=lock, stale=stale, told=ask.stored
+        )
+        if ask.was_called:
+            return ask.value
+        return value if fits(value) else ask()
     # Whoever holds locks of the database's waits for nobody, who might wait for these.
     lookup = cache.fetch(key, found, timeout)
     if lookup.is_hit and not wish.is_write_only:
-        return lookup.value
+        if fits(lookup.value):
+            return lookup.value
+        log.warning("Entry %s counts as a miss: it is not what %s of %s stores", lookup.key, op, model)
     if lookup.head is not None and not may_fill(connection, lookup):
         record(
             model,
@@ -217,8 +263,8 @@ def _ask(
             "snapshot",
         )
         lookup.head = None
-    value = compute()
-    compute.stored(cache.fill(lookup, value))
+    value = ask()
+    ask.stored(cache.fill(lookup, storable(value)))
     return value
 
 
@@ -243,7 +289,7 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, op: str, asked: Has
         if on_loop.get() is not None:
             # To walk a query is to compile it, for which some databases are asked for their version.
             raise NotOnLoop
-        plan = _plans[key] = _examine(query, using, queryset.model, op)
+        plan = _plans[key] = _examine(queryset, query, using, op)
         if len(_plans) > KNOWN_PLANS:
             _plans.popitem(last=False)
     if isinstance(plan, Reason):
@@ -257,12 +303,16 @@ def _origin(model: type[Model], using: str) -> str:
     return DEFAULT_DB_ALIAS if profile and profile.db_agnostic else conf.current().primary_of(using)
 
 
-def _examine(query: Query, using: str, model: type[Model], op: str) -> Plan | Reason:
+def _examine(queryset: QuerySet[Any], query: Query, using: str, op: str) -> Plan | Reason:
     try:
-        found, sql = examine(query, using)
+        examined = examine(query, using)
     except Uncacheable as refusal:
         return refusal.reason
-    return Plan(found, counters.tally_of(model._meta.label, op, readable(sql)))
+    tally = counters.tally_of(queryset.model._meta.label, op, readable(examined.sql))
+    has_objects = op in FETCHING and queryset._iterable_class is ModelIterable
+    # Other serializers than pickle may not bring values back as the types that they were.
+    keeps_types = conf.current().serializer == "pickle"
+    return Plan(examined.found, tally, Layout(examined.compiler) if has_objects and keeps_types else None)
 
 
 def _refuse_open_write(found: Dependencies, using: str) -> None:

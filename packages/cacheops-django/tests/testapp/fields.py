@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
 
 
 class WordsField(models.TextField):
@@ -31,3 +32,16 @@ class ScaledField(models.IntegerField):
 
     def from_db_value(self, value: int | None, expression: Any, connection: Any) -> int | None:
         return None if value is None else value * self.factor
+
+
+class Shouting(DeferredAttribute):
+    """Does something when it is set."""
+
+    def __set__(self, instance: models.Model, value: Any) -> None:
+        instance.__dict__[self.field.attname] = value and value.upper()
+
+
+class ShoutedField(models.CharField):
+    """A text that objects have in capitals only."""
+
+    descriptor_class = Shouting

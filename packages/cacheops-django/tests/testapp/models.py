@@ -7,7 +7,7 @@ from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelatio
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
-from .fields import ScaledField, WordsField
+from .fields import ScaledField, ShoutedField, WordsField
 
 
 class Color(models.TextChoices):
@@ -223,3 +223,54 @@ class Label(models.Model):
     content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE)
     object_id = models.PositiveBigIntegerField()
     target = GenericForeignKey()
+
+
+# Models that have a say in how their objects are made
+
+
+class Document(models.Model):
+    """With a file, which is its name until it is looked at."""
+
+    file = models.FileField(default="")
+    tag = models.ForeignKey(Tag, null=True, on_delete=models.SET_NULL)
+    loud: ClassVar[Any] = ShoutedField(max_length=50, default="")
+
+
+class Initialized(Tag):
+    """With an `__init__`."""
+
+    class Meta:
+        proxy = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name_before = self.name
+        self.me = self
+
+
+class Loaded(Tag):
+    """With a `from_db`."""
+
+    class Meta:
+        proxy = True
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> "Loaded":
+        loaded = super().from_db(*args, **kwargs)
+        vars(loaded)["is_loaded"] = True
+        return loaded
+
+
+class Rated(Post):
+    """With a property whose setter takes an annotation."""
+
+    class Meta:
+        proxy = True
+
+    @property
+    def score(self) -> Any:
+        return self._score
+
+    @score.setter
+    def score(self, value: Any) -> None:
+        self._score = (value, "points")
