@@ -167,6 +167,13 @@ def test_a_client_that_decodes_is_refused(kind):
         driver(kind(decode_responses=True))
 
 
+def test_a_client_that_remembers_replies_is_refused():
+    client = redis.Redis()
+    client.connection_pool.cache = object()
+    with pytest.raises(ConfigurationError, match="cache_config"):
+        SyncDriver(client)
+
+
 @pytest.mark.parametrize("timeout, expected", [(None, PATIENCE), (10, PATIENCE), (0.2, 0.1)])
 def test_no_command_blocks_for_longer_than_the_client_waits(timeout, expected):
     assert SyncDriver(redis.Redis(socket_timeout=timeout)).patience == expected

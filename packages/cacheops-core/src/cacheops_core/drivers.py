@@ -5,12 +5,11 @@ client raises becomes a `BackendError`), so that a flow's ``except`` and ``final
 They never abandon a flow half way.
 
 A client is any that takes redis-py's ``execute_command`` and ``pipeline``: redis-py's own, for one server or a
-cluster, Sentinel's, or valkey-py's. In a cluster a script's keys share a slot; only reading spans several, and
-is asked in one go for each.
+cluster, Sentinel's, or valkey-py's. The connections of those that we know are used directly (`wires`), the
+others, and clusters, are asked as their authors meant it. In a cluster a script's keys share a slot; only
+reading spans several, and is asked in one go for each.
 
-Every request of a flow may be sent twice with the effect of once. That makes it right to resend after a
-server has forgotten its scripts, and for the client to resend after a lost connection. (The exception is
-``incr``, which then counts twice.)
+A request that a server refuses because it does not know the script has had no effect, and is sent once more.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import redis.asyncio
 
 from .errors import BackendError, ConfigurationError
 from .flows import Call, Command, Flow, Request, Work
+from .wires import Arguments, AsyncWire, Wire, by_digest, by_source, is_no_script, wire_of
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ class SyncDriver:
     def __init__(self, client: redis.Redis | redis.RedisCluster) -> None:
         self.patience: float = patience(client)
         self.client: Any = client  # redis-py leaves execute_command without types
+        self._wire = wire_of(client, Wire)
 
     def run(self, flow: Flow[T]) -> T:
         """Return the result of a flow, or raise what it raises."""
@@ -48,7 +49,14 @@ class SyncDriver:
 
     def execute(self, request: Request | Work | tuple[Request, ...]) -> Any:
         """Send what a flow yields in one round trip and return its reply, or the list of them."""
-        return self._drive(executing(self.client, request), _call)
+        if self._wire is None or type(request) is Work:
+            return self._drive(executing(self.client, request), _call)
+        steps, value = self._wire.asking(request), None
+        try:
+            while True:
+                value = steps.send(value)
+        except StopIteration as stop:
+            return stop.value
 
     def _answer(self, request: Any) -> Any:
         try:
@@ -79,6 +87,7 @@ class AsyncDriver:
     def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster) -> None:
         self.patience: float = patience(client)
         self.client: Any = client
+        self._wire = wire_of(client, AsyncWire)
 
     async def run(self, flow: Flow[T]) -> T:
         """Return the result of a flow, or raise what it raises."""
@@ -86,7 +95,9 @@ class AsyncDriver:
 
     async def execute(self, request: Request | Work | tuple[Request, ...]) -> Any:
         """Send what a flow yields in one round trip and return its reply, or the list of them."""
-        return await self._drive(executing(self.client, request), _call)
+        if self._wire is None or type(request) is Work:
+            return await self._drive(executing(self.client, request), _call)
+        return await self._drive(self._wire.asking(request), _itself)
 
     async def _answer(self, request: Any) -> Any:
         try:
@@ -117,6 +128,10 @@ def _call(step: Callable[[], Any]) -> Any:
     return step()
 
 
+def _itself(step: Any) -> Any:
+    return step
+
+
 def executing(client: Any, request: Any) -> Generator[Callable[[], Any], Any, Any]:
     """Send a request and return its reply; yields what a driver is to call and, if it is async, to wait for."""
     if isinstance(request, Work):
@@ -141,23 +156,6 @@ def _send(client: Any, request: Request | tuple[Request, ...], arguments: Argume
     for one in request:
         pipeline.execute_command(*arguments(one))
     return pipeline.execute()
-
-
-Arguments = Callable[[Request], tuple[Any, ...]]
-
-
-def by_digest(request: Request) -> tuple[Any, ...]:
-    """Return a request as a command that names its script by digest."""
-    if isinstance(request, Call):
-        return ("EVALSHA", request.script.sha, len(request.keys), *request.keys, *request.args)
-    return (request.name, *request.args)
-
-
-def by_source(request: Request) -> tuple[Any, ...]:
-    """Return a request as a command that brings its script along."""
-    if isinstance(request, Call):
-        return ("EVAL", request.script.source, len(request.keys), *request.keys, *request.args)
-    return (request.name, *request.args)
 
 
 def is_cluster(client: Any) -> bool:
@@ -198,11 +196,6 @@ _SPREAD = {"MGET": _reading_all_slots, "SCAN": _scanning_all_nodes}
 """Commands whose keys live on several nodes of a cluster."""
 
 
-def is_no_script(error: BaseException) -> bool:
-    """Return whether a server does not know a script by its digest."""
-    return type(error).__name__ == "NoScriptError"
-
-
 def failure(error: Exception, request: Any) -> Exception:
     """Return an error as flows know it: a client's as BackendError, any other, and the caller's own, as it is."""
     is_clients = any(kind.__name__ in CLIENT_ERRORS for kind in type(error).__mro__)
@@ -214,6 +207,11 @@ def failure(error: Exception, request: Any) -> Exception:
 def patience(client: Any) -> float:
     """Return for how long a command may block before this client gives it up; check that it reads bytes."""
     options = _options(client)
+    if getattr(getattr(client, "connection_pool", client), "cache", None) is not None:
+        raise ConfigurationError(
+            "the client must ask the server each time, got one with a cache of its own (cache_config): what it "
+            "remembers may have changed"
+        )
     if options.get("decode_responses"):
         raise ConfigurationError(
             "the client must not decode responses, got decode_responses=True: entries are bytes"

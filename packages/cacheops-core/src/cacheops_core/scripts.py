@@ -13,6 +13,8 @@ class Script:
 
     name: str
     source: str
+    is_repeatable: bool = True
+    """Whether running it twice has the effect, and the answer, of once."""
     sha: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -27,8 +29,8 @@ ACQUIRE = Script("acquire", _read("acquire"))
 FENCE = Script("fence", _read("conjunctions") + _read("fence"))
 RELEASE = Script("release", _read("conjunctions") + _read("release"))
 DROP = Script("drop", _read("drop"))
-INCR = Script("incr", _read("incr"))
-SWAP = Script("swap", _read("swap"))
+INCR = Script("incr", _read("incr"), is_repeatable=False)
+SWAP = Script("swap", _read("swap"), is_repeatable=False)
 LOCK = Script("lock", _read("lock"))
 RENEW = Script("renew", _read("renew"))
 UNLOCK = Script("unlock", _read("unlock"))

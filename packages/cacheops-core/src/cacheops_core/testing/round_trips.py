@@ -1,10 +1,15 @@
 """Counting how often a client waits for its server."""
 
+import asyncio
 import inspect
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
+
+HANDSHAKE = frozenset({"HELLO", "AUTH", "CLIENT", "SELECT", "INFO"})
+"""Commands that are sent once over each new connection."""
 
 
 @dataclass(slots=True)
@@ -22,7 +27,7 @@ class RoundTrips:
 
 @contextmanager
 def count_round_trips(client: Any) -> Iterator[RoundTrips]:
-    """Watch what is sent through the pool of a client, sync or async, until the end of the block.
+    """Watch what is sent over the connections of a client, sync or async, until the end of the block.
 
     Of a client of a cluster, which must not be async, those of all its nodes are watched. The handshake of a new
     connection does not count.
@@ -44,11 +49,15 @@ def _pools(client: Any) -> list[Any]:
 def _counting(pool: Any, trips: RoundTrips) -> Iterator[None]:
     take, watched = pool.get_connection, []
 
+    def note(packed: Any) -> None:
+        if not HANDSHAKE.issuperset(names := _names(packed)):
+            trips.sent.append(names)
+
     def watch(connection: Any) -> Any:
         send = connection.send_packed_command
 
         def counted(command: Any, *args: Any, **kwargs: Any) -> Any:
-            trips.sent.append(_names(command))
+            note(command)
             return send(command, *args, **kwargs)
 
         if connection not in watched:
@@ -62,9 +71,19 @@ def _counting(pool: Any, trips: RoundTrips) -> Iterator[None]:
     async def taken_async(*args: Any, **kwargs: Any) -> Any:
         return watch(await take(*args, **kwargs))
 
-    pool.get_connection = taken_async if inspect.iscoroutinefunction(inspect.unwrap(take)) else taken
+    def written(writer: Any, data: Any) -> None:
+        # What an async driver sends past the connection, to its socket.
+        if any(connection._writer is writer for connection in watched):
+            note(data)
+        write(writer, data)
+
+    for connection in (*pool._available_connections, *pool._in_use_connections):
+        watch(connection)
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(take))
+    pool.get_connection, write = taken_async if is_async else taken, asyncio.StreamWriter.write
     try:
-        yield
+        with mock.patch.object(asyncio.StreamWriter, "write", written) if is_async else nullcontext():
+            yield
     finally:
         del pool.get_connection
         for connection in watched:
