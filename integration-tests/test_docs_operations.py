@@ -1,7 +1,14 @@
-"""The page on operations names what there is."""
+"""The page on operations names what there is, and its examples run and print what it says."""
 
 import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+
+import pytest
+from doc_pages import run_page
+from processes import Company
 
 from cacheops_django.metrics import METRICS
 from cacheops_django.reasons import KINDS
@@ -27,3 +34,25 @@ def test_all_metrics_are_told_with_their_labels():
     for metric in METRICS:
         unit = "_seconds" if metric.unit == "seconds" else ""
         assert told[f"cacheops_{metric.name}{unit}_total"][: len(metric.labels)] == list(metric.labels)
+
+
+def printed() -> str:
+    """Run the page's examples, and return what they print."""
+    with redirect_stdout(StringIO()) as said:
+        run_page("operations.md")
+    return said.getvalue()
+
+
+def lines(text: str) -> Iterator[str]:
+    """Yield lines without what differs each time: names of keys, times and numbers."""
+    for line in text.strip().splitlines():
+        yield re.sub(
+            r"(\d+ (h|min|s|ms)|[\d.,]+)( (\d+ )?(h|min|s|ms))*", "#", re.sub(r"(key +)\S+", r"\1", line)
+        )
+
+
+@pytest.mark.one_database
+def test_the_examples_run_and_print_what_the_page_says(project: Company):
+    said = [*lines(project.actor().do(printed))]
+    [told] = re.findall(r"^```text\n(fetch of.*?)^```$", PAGE, re.M | re.S)
+    assert said == [*lines(told)]

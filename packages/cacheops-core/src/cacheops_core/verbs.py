@@ -273,6 +273,10 @@ class Verbs:
         """Return the name under which an answer is stored."""
         return self._entry_key(key, self._stamp_keys(Dependencies.coerce(dependencies)))
 
+    def stamps_of(self, dependencies: Samples) -> StampKeys:
+        """Return the names of the stamps that an answer is stored under."""
+        return self._stamp_keys(Dependencies.coerce(dependencies))
+
     def _entry_key(self, key: Any, stamps: StampKeys) -> str:
         # The digest covers the stamps' names, so that the stamps of one set of dependencies are never
         # compared with those that an entry was stored under for another.

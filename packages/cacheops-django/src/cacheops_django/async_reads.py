@@ -44,6 +44,9 @@ class Wanted(BaseException):
 class Answers:
     """The answers that have been fetched for one call."""
 
+    may_walk = False
+    """Whether a query may be looked at that nobody has asked yet."""
+
     def __init__(self) -> None:
         self.values: dict[bytes, Any] = {}
         self._told: set[bytes] = set()

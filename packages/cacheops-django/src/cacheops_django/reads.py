@@ -81,7 +81,8 @@ _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
 
 
 on_loop: ContextVar[Any] = ContextVar("cacheops_on_loop", default=None)
-"""What has the answers while a method is tried on an event loop, where no database can be asked (`async_reads`)."""
+"""What has the answers while a method is tried on an event loop, where no database can be asked (`async_reads`), or
+only to see what it asks (`explaining`)."""
 
 
 class NotOnLoop(BaseException):
@@ -286,7 +287,7 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, op: str, asked: Has
     # Equal keys mean equal SQL, and so equal dependencies: a query is walked once per process.
     plan = _plans.get(key)
     if plan is None:
-        if on_loop.get() is not None:
+        if (answers := on_loop.get()) is not None and not answers.may_walk:
             # To walk a query is to compile it, for which some databases are asked for their version.
             raise NotOnLoop
         plan = _plans[key] = _examine(queryset, query, using, op)

@@ -95,9 +95,9 @@ class Reason(str):
 
     @property
     def remedy(self) -> str:
-        """What to change; empty if that depends."""
+        """What to change, as plain text; empty if that depends."""
         kind = KINDS.get(self.kind)
-        return kind.remedy if kind else ""
+        return kind.remedy.replace("`", "") if kind else ""
 
 
 class Uncacheable(Exception):

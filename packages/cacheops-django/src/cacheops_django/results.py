@@ -25,7 +25,7 @@ from cacheops_core.verbs import MISS, Verbs
 
 from . import async_caches, conf, counters, events, keying
 from .reads import NOT_GIVEN, Noting, tell
-from .reasons import KindName, Uncacheable, record
+from .reasons import Uncacheable, record
 from .samples import Sample, Samples
 from .signals import cache_read
 from .snapshots import is_current, may_fill
@@ -232,14 +232,18 @@ class Results(Samples):
             return None
         try:
             found = self.dependencies()
+            self.refuse_open_write(found)
         except Uncacheable as refusal:
-            self._record(refusal.reason)
-            return None
-        names = [table for table, _ in found.tables]
-        if names and any(work_of(connection).touches(names) for connection in _connections()):
-            self._record("the open transaction has written to what it depends on", "transaction")
+            for model in self.models()[:1]:
+                record(model, "cached_as", refusal.reason)
             return None
         return found
+
+    def refuse_open_write(self, found: Dependencies) -> None:
+        """Raise Uncacheable if the open transaction has written to what the results depend on."""
+        names = [table for table, _ in found.tables]
+        if names and any(work_of(connection).touches(names) for connection in _connections()):
+            raise Uncacheable("the open transaction has written to what it depends on", "transaction")
 
     def keep(self, asked: Asked, value: Any) -> bool:
         """Keep a result that was computed after asking, if all that it was computed from has been committed.
@@ -284,10 +288,6 @@ class Results(Samples):
 
     def _has_written(self) -> bool:
         return bool(self.samples) and any(work_of(used).written.changes for used in _connections())
-
-    def _record(self, reason: str, kind: KindName = "other") -> None:
-        for model in self.models()[:1]:
-            record(model, "cached_as", reason, kind)
 
 
 def name_of(func: Any) -> str:

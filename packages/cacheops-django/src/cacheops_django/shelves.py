@@ -111,7 +111,7 @@ class ProjectShelf(Shelf):
     def answer(
         self, view: Callable[..., Any], make_key: Callable[[], bytes], compute: Callable[[], Any], page: bytes
     ) -> Any:
-        return self.results.answer(view, make_key, compute, _row_of(page))
+        return self.results.answer(view, make_key, compute, row_of(page))
 
     async def aanswer(
         self,
@@ -121,7 +121,7 @@ class ProjectShelf(Shelf):
         page: bytes,
         is_pure: bool,
     ) -> Any:
-        return await self.results.aanswer(view, make_key, compute, _row_of(page), is_pure=is_pure)
+        return await self.results.aanswer(view, make_key, compute, row_of(page), is_pure=is_pure)
 
     def drop(self, page: bytes) -> None:
         self.results.cache(None).invalidate(PAGES, {"page": page.hex()})
@@ -187,5 +187,6 @@ class SimpleShelf(Shelf):
         return str(number)
 
 
-def _row_of(page: bytes) -> Dependencies:
+def row_of(page: bytes) -> Dependencies:
+    """Return what every answer to a page depends on besides, so that they can be dropped together."""
     return Dependencies.coerce({PAGES: [{"page": page.hex()}]})

@@ -46,33 +46,34 @@ class Visit:
 
     def answer(self, view: Callable[[], Any]) -> HttpResponseBase:
         """Return the answer that is kept, or else the view's, which is kept if it may be."""
-        if not self._look():
+        if not self.look():
             with suppress(Unstored):
                 self._compute(view)
             return cast(HttpResponseBase, self._made)
-        found = self.shelf.answer(self.function, self._key, partial(self._compute, view), self.page)
+        found = self.shelf.answer(self.function, self.key, partial(self._compute, view), self.page)
         return self._response(found)
 
     async def aanswer(self, view: Callable[[], Awaitable[Any]]) -> HttpResponseBase:
         """Return the answer as `answer` does, from a coroutine function."""
         is_known = self.shelf.is_known(self.page)
-        may_be_there = self._look() if is_known else await sync_to_async(self._look)()
+        may_be_there = self.look() if is_known else await sync_to_async(self.look)()
         if not may_be_there:
             with suppress(Unstored):
                 await self._acompute(view)
             return cast(HttpResponseBase, self._made)
         is_pure = is_known and "session" not in self.looked
         compute = partial(self._acompute, view)
-        found = await self.shelf.aanswer(self.function, self._key, compute, self.page, is_pure)
+        found = await self.shelf.aanswer(self.function, self.key, compute, self.page, is_pure)
         return self._response(found)
 
-    def _look(self) -> bool:
+    def look(self) -> bool:
         """Choose what to look under; return whether the answer to this request may be found there."""
         self.known = self.shelf.dimensions(self.page)
         self.looked = self.shelf.usual if self.known is None else self.known
         return varying.may_ask(self.request, self.looked)
 
-    def _key(self) -> bytes:
+    def key(self) -> bytes:
+        """Return the key of the answer to this request."""
         return stable_key("view", self.page, self.instance, varying.values(self.request, self.looked))
 
     def _response(self, found: Any) -> HttpResponseBase:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cacheops_core.errors import CacheMiss
+    from cacheops_django.explaining import explain
     from cacheops_django.fragments import CacheopsLibrary, ainvalidate_fragment, invalidate_fragment
     from cacheops_django.functions import cached, cached_as
     from cacheops_django.invalidation import (
@@ -35,6 +36,7 @@ __all__ = [
     "cached_as",
     "cached_view",
     "cached_view_as",
+    "explain",
     "file_cache",
     "invalidate_all",
     "invalidate_fragment",
@@ -57,6 +59,7 @@ _HOMES = {
     "cached_as": "cacheops_django.functions",
     "cached_view": "cacheops_django.views",
     "cached_view_as": "cacheops_django.views",
+    "explain": "cacheops_django.explaining",
     "file_cache": "cacheops.files",
     "invalidate_all": "cacheops_django.invalidation",
     "invalidate_fragment": "cacheops_django.fragments",

@@ -1,0 +1,72 @@
+"""Tables, conditions, times and sizes in the words of people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import Model
+
+from cacheops_core.conditions import Conjunction, Dependencies, Token
+
+from . import tables
+
+__all__ = ["dependencies", "duration", "rows", "size"]
+
+LONGEST = 60
+"""Characters that are shown of a value."""
+
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_SCALES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def rows(table: str, conjunction: Conjunction) -> str:
+    """Return which rows of a table these are: "products whose category is 7", "any of the products"."""
+    model = next(iter(tables.models_of(table)), None)
+    name = str(model._meta.verbose_name_plural) if model else f"rows of {table}"
+    if not conjunction:
+        return f"any of the {name}"
+    return f"{name} whose {_joined(_condition(model, column, token) for column, token in conjunction)}"
+
+
+def dependencies(found: Dependencies) -> list[str]:
+    """Return what something depends on, a line each."""
+    return [rows(table, conjunction) for table, conjunctions in found.tables for conjunction in conjunctions]
+
+
+def duration(seconds: float) -> str:
+    """Return a time to two units: "3 min 12 s"."""
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
+    parts: list[str] = []
+    for number, unit in _UNITS:
+        count, seconds = divmod(seconds, number)
+        if count or parts:
+            parts.append(f"{count:.0f} {unit}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 "))
+
+
+def size(number: float) -> str:
+    """Return a number of bytes: "1,234 bytes", "56.7 kB"."""
+    if number < 10_000:
+        return f"{number:,.0f} bytes"
+    factor, unit = next(scale for scale in _SCALES if number >= scale[0])
+    return f"{number / factor:,.1f} {unit}"
+
+
+def _condition(model: type[Model] | None, column: str, token: Token) -> str:
+    name = _field_name(model, column)
+    if token is None:
+        return f"{name} is empty"
+    return f"{name} is {token if len(token) <= LONGEST else token[: LONGEST - 1] + '…'}"
+
+
+def _field_name(model: type[Model] | None, column: str) -> str:
+    for field in model._meta.concrete_fields if model else ():
+        if field.column == column:
+            return str(field.verbose_name)
+    return column
+
+
+def _joined(parts: Iterable[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
