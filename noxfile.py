@@ -33,8 +33,11 @@ EVERYTHING = NEEDS["facade"]
 DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
 """Each supported Python with the Django that is tested on it: together they cover both lists."""
 
-WITHOUT_DJANGO = ["filecache", "standalone", "test_growth.py", "test_model.py"]
-"""Integration tests of the core and the file cache, which know of no Django."""
+WITHOUT_DJANGO = [
+    *("filecache", "standalone", "test_growth.py", "test_model.py"),
+    *("test_soak_faults.py", "test_soak_oracle.py"),
+]
+"""Integration tests to which the version of Django makes no difference."""
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that runs nox: it is always tested on, listed above or not."""
@@ -109,12 +112,21 @@ def integration(session: nox.Session, django: str) -> None:
     # The demo is tested too: what it shows is a promise.
     needs = ["-rintegration-tests/requirements.txt", "-rdemo/requirements.txt"]
     install_ours(session, EVERYTHING, f"django~={django}.0", *needs)
-    # What knows no Django is tested beside the first of them only.
+    # What does not depend on Django is tested beside the first of them only.
     apart = (
         [] if django == DJANGO["3.11"] else [f"--ignore=integration-tests/{name}" for name in WITHOUT_DJANGO]
     )
     # pytest-django is for the Django package's own tests, which run here in a process of their own.
     session.run("python", "-m", "pytest", "-p", "no:django", "integration-tests", *apart, *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Count the stale reads of readers and writers for longer, while servers and processes fail; see `-- --help`."""
+    django = django_for(str(session.python or THIS))
+    install_ours(session, EVERYTHING, django, "-rintegration-tests/requirements.txt")
+    with session.chdir("integration-tests"):
+        session.run("python", "-m", "soak", *session.posargs)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from databases import KINDS, Description, why_not
 from processes import Actor, Company, company, create_tables, environment, set_up
+from soak.runner import run
+from soak.scenario import Plan
+from soak.scenarios import SCENARIOS
+from soak.tally import Report, table
 
 from cacheops_core.testing import Server, start_server
 from cacheops_core.testing.plugin import redis_client, servers_to_test
@@ -22,6 +27,7 @@ NO_SERVER = "redis://127.0.0.1:1/0"
 
 missing = pytest.StashKey[dict[str, str]]()
 told = pytest.StashKey[list[str]]()
+soaked = pytest.StashKey[list[Report]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,12 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"CACHEOPS_REQUIRE_DATABASES is 1, but {_told(found)}")
     config.stash[missing] = found
     config.stash[told] = []
+    config.stash[soaked] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell what was measured, and name what was not tested."""
     for line in config.stash[told]:
         terminalreporter.write_line(line)
+    if reports := config.stash[soaked]:
+        terminalreporter.write_line("\n".join(table(reports)))
     for line in _told(config.stash[missing]).split("; "):
         if line:
             terminalreporter.write_line(f"not tested: {line}", yellow=True)
@@ -102,3 +111,17 @@ def actor(project: Company, redis_client: redis.Redis) -> Iterator[Callable[[], 
     """Gives a test processes of the project, whose cache is empty."""
     yield project.actor
     project.rest()
+
+
+@pytest.fixture
+def soak(pytestconfig: pytest.Config) -> Callable[[str, Plan], Report]:
+    """Plays the short form of a scenario; all that are played make a table at the end of the run."""
+
+    def played(name: str, plan: Plan) -> Report:
+        if plan.database in pytestconfig.stash[missing]:
+            plan = replace(plan, database="sqlite", isolation=None)
+        report = run(replace(plan, seconds=SCENARIOS[name].short), SCENARIOS[name])
+        pytestconfig.stash[soaked].append(report)
+        return report
+
+    return played

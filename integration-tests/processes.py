@@ -24,13 +24,14 @@ Moment = tuple[str, str]
 Environment = dict[str, str]
 
 
-def environment(database: Description, redis_url: str, prefix: str = "") -> Environment:
-    """Return what a process of the project needs to know."""
+def environment(database: Description, redis_url: str, prefix: str = "", **settings: Any) -> Environment:
+    """Return what a process of the project needs to know; settings that are given take the place of the project's."""
     return {
         "DJANGO_SETTINGS_MODULE": "project.settings",
         "PROJECT_DATABASE": json.dumps(database),
         "PROJECT_REDIS": redis_url,
         "PROJECT_PREFIX": prefix,
+        "PROJECT_SETTINGS": json.dumps(settings),
     }
 
 

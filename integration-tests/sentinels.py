@@ -1,37 +1,49 @@
 """Sentinels that watch servers of a test: they tell clients who the primary is, and choose another if it fails."""
 
-import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import redis
 
-from cacheops_core.testing import Server, known_binaries
+from cacheops_core.testing import Server, free_port, wait_for
 
 SERVICE = "mymaster"
-PATIENCE = 30.0
+
+HASTE = ("PUBLISH-PERIOD", 100, "INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100)
+"""Milliseconds between what sentinels do to find each other and their servers: a tenth of what is usual."""
 
 
 @contextmanager
-def sentinel(primary: Server) -> Iterator[int]:
-    """Run one for the duration of the block, which knows a primary as `SERVICE`, and yield its port."""
-    with tempfile.TemporaryDirectory(prefix="cacheops-sentinel-") as folder, socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-        listener.close()
+def sentinels(primary: Server, number: int) -> Iterator[list[int]]:
+    """Run several for the duration of the block, which decide by majority, and yield their ports."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(sentinel(primary, number // 2 + 1, 600)) for _ in range(number)]
+        for port in ports:
+            with redis.Redis(port=port) as client:
+                client.execute_command("SENTINEL DEBUG", *HASTE)
+        wait_for(lambda: all(_others(port) == number - 1 for port in ports))
+        yield ports
+
+
+@contextmanager
+def sentinel(primary: Server, quorum: int = 1, patience: int = 200) -> Iterator[int]:
+    """Run one for the duration of the block, which knows a primary as `SERVICE`, and yield its port.
+
+    ``patience`` are the milliseconds after which it takes a server for dead that does not answer.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="cacheops-sentinel-") as folder:
         # It writes what it finds out into its configuration, so there has to be a file.
         config = Path(folder) / "sentinel.conf"
         config.write_text(
             f"port {port}\nbind 127.0.0.1\ndir {folder}\nlogfile {folder}/log\n"
-            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 1\n"
-            f"sentinel down-after-milliseconds {SERVICE} 200\nsentinel failover-timeout {SERVICE} 2000\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} {quorum}\n"
+            f"sentinel down-after-milliseconds {SERVICE} {patience}\nsentinel failover-timeout {SERVICE} 2000\n"
         )
-        binary = next(iter(known_binaries().values()))
-        process = subprocess.Popen([binary, str(config), "--sentinel"])
+        process = subprocess.Popen([primary.binary, str(config), "--sentinel"])
         try:
             wait_for(lambda: primary_of(port) == primary.port)
             yield port
@@ -50,12 +62,10 @@ def primary_of(port: int) -> int | None:
     return int(found[1]) if found else None
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something has come to pass, and fail if it does not."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "this has not come to pass"
-        time.sleep(0.01)
+def _others(port: int) -> int:
+    """Return how many other sentinels one knows."""
+    with redis.Redis(port=port, socket_timeout=1.0) as client:
+        return int(client.sentinel_master(SERVICE)["num-other-sentinels"])
 
 
 def use_sentinel(port: int) -> None:

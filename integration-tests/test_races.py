@@ -7,7 +7,7 @@ import pytest
 import redis
 from processes import Actor
 from project.shop import actions
-from stress.readers import acquire_late
+from soak.tweaks import acquire_late
 
 Start = Callable[[], Actor]
 

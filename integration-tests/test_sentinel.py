@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from processes import Actor
 from project.shop import actions
-from sentinels import primary_of, sentinel, use_sentinel, wait_for
+from sentinels import primary_of, sentinel, use_sentinel
 
-from cacheops_core.testing import Server, start_server
+from cacheops_core.testing import Server, start_server, wait_for
 
 pytestmark = pytest.mark.one_database
 

@@ -1,7 +1,7 @@
 """Django settings that come from the environment, so that every process of a test has the same.
 
 ``PROJECT_DATABASE`` is the database as JSON, ``PROJECT_REDIS`` the URL of the cache's server, ``PROJECT_PREFIX``
-what its keys begin with.
+what its keys begin with, ``PROJECT_SETTINGS`` any settings, as JSON, that take the place of those below.
 """
 
 import json
@@ -24,3 +24,5 @@ CACHEOPS_DEFAULTS = {"timeout": 600}
 CACHEOPS = {"shop.*": {"ops": "all"}}
 # Where tests count round trips, no others may come in between.
 CACHEOPS_COUNTERS_EVERY = None
+
+globals().update(json.loads(os.environ.get("PROJECT_SETTINGS", "{}")))

@@ -6,7 +6,7 @@
 from .clusters import Cluster, start_cluster
 from .replays import replay
 from .round_trips import RoundTrips, count_round_trips
-from .servers import Server, known_binaries, start_server
+from .servers import Server, free_port, known_binaries, start_server
 from .waiting import wait_for
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "RoundTrips",
     "Server",
     "count_round_trips",
+    "free_port",
     "known_binaries",
     "replay",
     "start_cluster",

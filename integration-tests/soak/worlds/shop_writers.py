@@ -5,55 +5,55 @@ grow in the order of commits.
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from django.db import OperationalError, transaction
+from django.db.models import F
 from project.shop.models import Product
 
-from cacheops_django import caches
-from stress.ledger import Ledger
+from soak.ledger import Ledger
+from soak.players import Conflict, GiveUp, Player
+
+CONFLICTS = (1213, 1020, "40P01", "40001")
+"""How MariaDB and PostgreSQL say that they have ended one of several transactions: a deadlock, or a row that
+somebody else has changed since this transaction began."""
 
 
-class GiveUp(Exception):
-    """Raised by a writer to have its transaction, or a savepoint of it, rolled back."""
-
-
-DEADLOCK = (1213, "40P01")
-"""How MariaDB and PostgreSQL say that they have ended one of several transactions that waited for each other."""
-
-
-def is_deadlock(error: OperationalError) -> bool:
-    cause = error.__cause__
-    return getattr(cause, "sqlstate", None) in DEADLOCK or error.args[:1] == DEADLOCK[:1]
+def is_conflict(error: OperationalError) -> bool:
+    """Tell whether the database has ended a transaction for the sake of another."""
+    return getattr(error.__cause__, "sqlstate", None) in CONFLICTS or error.args[:1] in [
+        (n,) for n in CONFLICTS
+    ]
 
 
 class Writer:
     """Writes to rows of its own choice; row ``n`` of the ledger has the primary key ``n + 1``."""
 
-    def __init__(self, ledger: Ledger, number: int, writers: int) -> None:
-        self.ledger = ledger
-        self.random = random.Random(f"writer {number}")
-        self.done: Counter[str] = Counter()
+    def __init__(self, player: Player) -> None:
+        plan = player.part.plan
+        self.player, self.number = player, player.part.number
+        self.ledger: Ledger = player.part.ledger
+        self.random = random.Random(f"{plan.seed} writer {self.number}")
         # Without an atomic block nothing keeps others from a row between reading and saving: these rows
         # are written by one writer only, from the copies that it keeps.
         self.own = {
-            row: Product.objects.nocache().get(pk=row + 1) for row in range(ledger.rows // 2)[number::writers]
+            row: Product.objects.nocache().get(pk=row + 1)  # type: ignore[attr-defined]
+            for row in range(self.ledger.rows // 2)[self.number :: plan.writers]
         }
-        self.shared = range(ledger.rows // 2, ledger.rows)
+        self.shared = range(self.ledger.rows // 2, self.ledger.rows)
 
     def write(self) -> None:
         """Do one of the things."""
-        how = self.random.choices(list(WAYS), [weight for weight, _ in WAYS.values()])[0]
+        ways = self.player.scenario.writes
+        way = self.random.choices(list(ways), list(ways.values()))[0]
         try:
-            WAYS[how][1](self)
-        except GiveUp:
-            how = "gave up"
+            WAYS[way](self)
         except OperationalError as error:
-            if not is_deadlock(error):
-                raise
-            how = "deadlock"
-        self.done[how] += 1
+            if is_conflict(error):
+                raise Conflict from error
+            raise
+        self.player.counts.add("writes")
+        self.player.counts.add(way)
 
     # The ways
 
@@ -72,10 +72,21 @@ class Writer:
             changed = [self._change(product) for product in self._locked(5)]
         self._publish(changed)
 
-    def bulk(self) -> None:
+    def bulk_update(self) -> None:
         with transaction.atomic():
             changed = [self._move(product) for product in self._locked(8)]
             Product.objects.bulk_update(changed, ["category", "version"])
+        self._publish(changed)
+
+    def invalidated_update(self) -> None:
+        """Move several rows to one category by a single statement, which alone knows their new versions."""
+        with transaction.atomic():
+            changed = [self._move(product) for product in self._locked(4)]
+            category = changed[0].category_id
+            found = Product.objects.filter(pk__in=[product.pk for product in changed])
+            found.invalidated_update(category=category, version=F("version") + 1)  # type: ignore[attr-defined]
+        for product in changed:
+            product.category_id = category
         self._publish(changed)
 
     def replace(self) -> None:
@@ -88,6 +99,14 @@ class Writer:
             product.delete()
             self._change(new, force_insert=True)
         self._publish([new])
+
+    def replace_in_bulk(self) -> None:
+        """Delete rows and insert them anew, with one statement each."""
+        with transaction.atomic():
+            changed = [self._move(product) for product in self._locked(4)]
+            Product.objects.filter(pk__in=[product.pk for product in changed]).delete()
+            Product.objects.bulk_create(changed)
+        self._publish(changed)
 
     def roll_back(self) -> None:
         try:
@@ -110,6 +129,21 @@ class Writer:
                 pass
         self._publish([first])
 
+    def nest_savepoints(self) -> None:
+        """Change a row in a savepoint, take back another one in a savepoint of that, and commit."""
+        with transaction.atomic():
+            first, second, third = self._locked(3)
+            self._change(first)
+            with transaction.atomic():
+                self._change(second)
+                try:
+                    with transaction.atomic():
+                        self._take_back([self._change(third)])
+                        raise GiveUp
+                except GiveUp:
+                    pass
+        self._publish([first, second])
+
     # Their parts
 
     def _locked(self, number: int) -> list[Product]:
@@ -124,7 +158,7 @@ class Writer:
     def _move(self, product: Product) -> Product:
         # Some of them go to where the readers are.
         is_popular = self.random.random() < 0.2
-        reach = max(1, self.ledger.categories // 5) if is_popular else self.ledger.categories
+        reach = max(1, self.ledger.places // 5) if is_popular else self.ledger.places
         product.category_id = self.random.randrange(reach) + 1
         product.version += 1
         self.ledger.begin(product.pk - 1, product.version)
@@ -140,22 +174,19 @@ class Writer:
 
     def _publish(self, changed: Iterable[Product]) -> None:
         for product in changed:
-            self.ledger.publish(product.pk - 1, product.version, product.category_id - 1)
+            self.ledger.publish(self.number, product.pk - 1, product.version, product.category_id - 1)
 
 
-WAYS: dict[str, tuple[int, Callable[[Writer], None]]] = {
-    "save": (6, Writer.save),
-    "save in a block": (6, Writer.save_in_block),
-    "several saves": (2, Writer.save_several),
-    "bulk_update": (2, Writer.bulk),
-    "delete and create": (2, Writer.replace),
-    "rollback": (2, Writer.roll_back),
-    "savepoint rollback": (2, Writer.roll_back_savepoint),
+WAYS: dict[str, Callable[[Writer], None]] = {
+    "save": Writer.save,
+    "save in a block": Writer.save_in_block,
+    "several saves": Writer.save_several,
+    "bulk_update": Writer.bulk_update,
+    "invalidated_update": Writer.invalidated_update,
+    "delete and create": Writer.replace,
+    "delete and create in bulk": Writer.replace_in_bulk,
+    "rollback": Writer.roll_back,
+    "savepoint rollback": Writer.roll_back_savepoint,
+    "nested savepoints": Writer.nest_savepoints,
 }
-"""What a writer does, and how often compared with the rest."""
-
-
-def invalidate_nothing() -> None:
-    """Sabotage: let the writes of this process be none of the cache's business."""
-    cache = caches.current()
-    cache.fence = cache.release = lambda unit: None  # type: ignore[method-assign]
+"""What a writer does."""

@@ -1,0 +1,91 @@
+"""A primary that dies and a replica that takes its place, as three sentinels decide."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from sentinels import SERVICE, primary_of, sentinels
+
+from cacheops_core.testing import Server, start_server, wait_for
+from soak.scenario import Scenario
+from soak.sites import Site
+from soak.stage import Stage
+
+
+class Watched(Site):
+    """Two servers, one of them the other's replica, and three sentinels."""
+
+    def __init__(self, servers: list[Server], ports: list[int]) -> None:
+        super().__init__(servers[0])
+        self.servers, self.ports = servers, ports
+
+    def settings(self, role: str) -> Mapping[str, Any]:
+        locations = [("127.0.0.1", port) for port in self.ports]
+        where = {"locations": locations, "service_name": SERVICE, "socket_timeout": 1.0}
+        return {"CACHEOPS_REDIS": None, "CACHEOPS_SENTINEL": where}
+
+    def primary(self) -> Server | None:
+        """Return the server that all sentinels take for the primary; None if they do not agree."""
+        (port, *others) = {primary_of(port) for port in self.ports}
+        found = [server for server in self.servers if server.port == port]
+        return found[0] if found and not others else None
+
+
+@contextmanager
+def watched(binary: str) -> Iterator[Watched]:
+    """Run the servers and the sentinels."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(start_server(binary, repl_diskless_sync_delay=0))
+        replica = stack.enter_context(start_server(binary, repl_diskless_sync_delay=0))
+        follow(replica, primary)
+        yield Watched([primary, replica], stack.enter_context(sentinels(primary, 3)))
+
+
+def follow(replica: Server, primary: Server) -> None:
+    """Make a server the replica of another, and wait until it has all that the other has."""
+    with replica.client() as client:
+        client.replicaof(primary.host, primary.port)
+        wait_for(lambda: client.info("replication")["master_link_status"] == "up")
+
+
+def fail_over(stage: Stage) -> None:
+    """Kill the primary while the replica is behind, wait for the replica to take over, and make it whole again."""
+    site = cast(Watched, stage.site)
+    while stage.wait(0.5, 1.5):
+        primary = site.primary()
+        assert primary is not None
+        (replica,) = [server for server in site.servers if server is not primary]
+        with stage.fault("primary killed"):
+            with replica.paused():
+                # What is written now the replica will never get to know.
+                stage.wait(0.2, 0.45)
+                primary.kill()
+            wait_for(lambda replica=replica: site.primary() is replica)
+        primary.start()
+        follow(primary, replica)
+
+
+FAILOVER = Scenario(
+    name="sentinel-failover",
+    story="the primary is killed and a replica takes over that lacks its last writes; the site goes on meanwhile",
+    site=watched,
+    fault=fail_over,
+    settings={"CACHEOPS_DEGRADE_ON_FAILURE": True},
+    tweaks=("pauses",),
+    bound=1.0,
+    rest=1.5,
+    short=5.0,
+)
+
+SCENARIOS = [
+    FAILOVER,
+    replace(
+        FAILOVER,
+        name="sentinel-failover-strict",
+        story="the same where errors are raised",
+        settings={},
+        bound=None,
+        may_refuse=True,
+    ),
+]
