@@ -15,6 +15,10 @@ RIVAL = "7.2"
 """The contender that ours are compared with."""
 
 
+MOST_TIMES = 100
+"""The largest ratio that is shown."""
+
+
 @dataclass(slots=True)
 class Series:
     """An operation of one contender, slice by slice, in microseconds per call."""
@@ -67,7 +71,8 @@ class Result:
         if contender not in self.series or rival not in self.series:
             return None
         pairs = zip(self.extra(rival, clock), self.extra(contender, clock), strict=True)
-        return Spread.of([theirs / max(mine, 0.01) for theirs, mine in pairs])
+        # What costs nothing that can be told from the noise would otherwise be infinitely cheap.
+        return Spread.of([theirs / max(mine, theirs / MOST_TIMES, 0.01) for theirs, mine in pairs])
 
     def is_met(self, contender: str) -> bool | None:
         """Tell whether a contender is where it is to get; None if there is no such place."""

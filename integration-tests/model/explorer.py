@@ -203,7 +203,7 @@ class Explorer:
 
     def _advance_writer(self, number: int, replies: Replies) -> tuple[Any, Any]:
         verbs = ComputingVerbs(Versions(), None, {"prefix": ""})
-        unit = Unit(id=f"u{number}")
+        unit = Unit(_id=f"u{number}")
         for table, rows in self.scenario.writers[number].items():
             unit.add(table, rows)
         return _advance(_writing(verbs, unit, self.scenario.is_late_writer), replies)

@@ -489,7 +489,7 @@ def test_invalidated_update_of_a_manager_and_of_a_relation_is_tracked() -> None:
 
 @pytest.mark.parametrize("most, kept", [(3, True), (1, False)], ids=["few enough", "too many"])
 def test_too_many_rows_drop_the_whole_table(most: int, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cacheops_django.writes.MOST_ROWS", most)
+    monkeypatch.setattr("cacheops_django.old_rows.MOST_ROWS", most)
     keep(posts_of(3))
     Post.objects.filter(views__lt=3).invalidated_update(title="x")
     assert is_cached(posts_of(3)) is kept
@@ -740,7 +740,7 @@ if hasattr(models, "DB_CASCADE"):
 
     @isolate_apps("testapp")
     def test_what_the_database_deletes_by_itself_counts_as_changed() -> None:
-        from cacheops_django.writes import cascades
+        from cacheops_django.tables import cascades
 
         class Top(models.Model):
             class Meta:

@@ -12,6 +12,7 @@ equal must have one token. The reverse is not needed: if two different values sh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -41,6 +42,10 @@ _EXACT = Context(prec=10_000)
 
 LONG_TEXT = 96
 """Characters of a conjunction's text above which its digest stands in the key instead, as in the scripts."""
+
+
+_stays_as_it_is = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
+"""Tells of most names, numbers and dates that quoting leaves them alone, in a fraction of the time that it takes."""
 
 
 @singledispatch
@@ -207,7 +212,7 @@ def quoted(text: str) -> str:
     """Return a name or a token as it stands in keys."""
     # Quoting keeps what users store out of the grammar of keys, and makes them ASCII, so that the
     # length at which a text is digested is the same number in Lua, which counts bytes.
-    return text if text.isascii() and text.isalnum() else quote(text, safe="", errors="surrogatepass")
+    return text if _stays_as_it_is(text) else quote(text, safe="", errors="surrogatepass")
 
 
 def quoted_row(row: Row) -> dict[str, Token]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from uuid import uuid4
+from os import urandom
 
 from .conditions import Row
 
@@ -24,9 +24,16 @@ class Unit:
     Pure: it knows neither the database nor the server of the cache.
     """
 
-    id: str = field(default_factory=lambda: uuid4().hex)
     changes: list[Change] = field(default_factory=list)
     _marks: dict[str, int] = field(default_factory=dict)
+    _id: str = ""
+
+    @property
+    def id(self) -> str:
+        """The unit's name in fences, which no other has: drawn when it is first asked for, as most never are."""
+        if not self._id:
+            self._id = urandom(16).hex()
+        return self._id
 
     def add(self, table: str, rows: Iterable[Row] | None) -> None:
         """Note that these rows of a table change, or the whole of it."""

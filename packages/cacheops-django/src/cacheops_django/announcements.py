@@ -17,14 +17,24 @@ from .signals import cache_invalidated
 class ObjectRow(dict[str, Token]):
     """A row's tokens by column, and what receivers are told of it: its model and its values by attribute."""
 
-    __slots__ = ("attributes", "model")
+    __slots__ = ("_names", "_values", "model")
 
     def __init__(
-        self, tokens: Mapping[str, Token], model: type[Model], attributes: Mapping[str, Any]
+        self,
+        tokens: Mapping[str, Token],
+        model: type[Model],
+        values: Mapping[str, Any],
+        names: Mapping[str, str],
     ) -> None:
         super().__init__(tokens)
         self.model: type[Model] = model
-        self.attributes: Mapping[str, Any] = attributes
+        self._values = values
+        self._names = names
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The row's values by attribute, of what `names` knows by column: put together only if somebody asks."""
+        return {self._names[column]: value for column, value in self._values.items() if column in self._names}
 
 
 def announce(changes: Sequence[Change]) -> None:
@@ -39,7 +49,7 @@ def announce(changes: Sequence[Change]) -> None:
         return
     for change in changes:
         if isinstance(change.row, ObjectRow):
-            cache_invalidated.send_robust(sender=change.row.model, obj_dict=dict(change.row.attributes))
+            cache_invalidated.send_robust(sender=change.row.model, obj_dict=change.row.attributes)
         else:
             for model in tables.models_of(change.table)[:1]:
                 cache_invalidated.send_robust(sender=model, obj_dict=None)

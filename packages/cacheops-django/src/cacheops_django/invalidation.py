@@ -16,6 +16,7 @@ from cacheops_core.units import Change
 from . import caches, counters, events, reads, rows, scopes, tables, transactions
 from .announcements import ObjectRow
 from .signals import cache_invalidated
+from .targets import shape_of
 
 
 @contextmanager
@@ -41,11 +42,10 @@ def invalidate_obj(obj: Model, using: str | None = None) -> None:
     connection = connections[using or obj._state.db or router.db_for_write(type(obj))]
     work = transactions.work_of(connection)
     for model in tables.parts_of(type(obj)):
-        narrowing = rows.columns(model, connection.vendor)
-        fields = [field for field in model._meta.local_concrete_fields if field.attname in obj.__dict__]
-        tokens = rows.tokens(narrowing, {str(field.column): obj.__dict__[field.attname] for field in fields})
-        attributes = {field.attname: obj.__dict__[field.attname] for field in fields}
-        transactions.note(work, model._meta.db_table, [ObjectRow(tokens, type(obj), attributes)])
+        shape = shape_of(model, connection.vendor)
+        values = {column: obj.__dict__[name] for column, name in shape.names.items() if name in obj.__dict__}
+        row = ObjectRow(rows.tokens(shape.narrowing, values), type(obj), values, shape.names)
+        transactions.note(work, model._meta.db_table, [row])
     transactions.settle(connection)
 
 

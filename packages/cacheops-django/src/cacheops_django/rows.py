@@ -120,6 +120,15 @@ CONVERSIONS = (
 """What a subclass must leave as it is for its values to mean what those of its base mean."""
 
 
+PLAIN: Mapping[Reader, tuple[type, Callable[[Any], str]]] = {
+    _integer: (int, int.__repr__),
+    _boolean: (bool, lambda value: "1" if value else "0"),
+    _text: (str, str),
+    _uuid: (UUID, str),
+}
+"""Of the values that are nearly all that there are, what makes their token: the same that the reader would."""
+
+
 def columns(model: type[Model], vendor: str) -> Mapping[str, tuple[AnyField, Canonical]]:
     """Return the columns of a model's own table that narrow, with their fields and canonical forms."""
     return _columns(model, vendor, conf.current().skip_fields)
@@ -152,7 +161,11 @@ def _canonical(field: AnyField, vendor: str, skipped: frozenset[str]) -> Canonic
     ):
         return None
 
+    plain, text = PLAIN.get(reader, (None, str))
+
     def canonical(value: Any) -> Token:
+        if type(value) is plain:
+            return text(value)
         if value is None:
             return None
         if hasattr(value, "resolve_expression"):

@@ -1,4 +1,4 @@
-"""Which models stand behind a table's name, and which tables the settings forbid to cache."""
+"""What the models say about tables: whose they are, which are forbidden, and which change along with others."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class _Registry:
     models: list[type[Model]]
     by_table: dict[str, tuple[type[Model], ...]]
     forbidden: dict[conf.Settings, frozenset[str]] = field(default_factory=dict)
+    cascades: dict[type[Model], frozenset[str]] = field(default_factory=dict)
 
 
 _registry = _Registry([], {})
@@ -56,6 +57,29 @@ def is_forbidden(table: str) -> bool:
         forbidden = _forbidden(registry, settings)
         registry.forbidden = {settings: forbidden}
     return table in forbidden
+
+
+def cascades(model: type[Model]) -> frozenset[str]:
+    """Return the tables whose rows the database itself deletes or changes with a row of the model."""
+    known = _current().cascades
+    if model not in known:
+        found: set[type[Model]] = set()
+        _follow(model, found)
+        known[model] = frozenset(related._meta.db_table for related in found)
+    return known[model]
+
+
+def _follow(model: type[Model], found: set[type[Model]]) -> None:
+    # Relations without a name to be followed by are followed by the database all the same.
+    for relation in model._meta.get_fields(include_hidden=True):
+        related = relation.related_model
+        # Django 6.1: models.DB_CASCADE, DB_SET_NULL, DB_SET_DEFAULT
+        is_done_there = relation.auto_created and hasattr(
+            getattr(relation, "on_delete", None), "on_delete_sql"
+        )
+        if is_done_there and related is not None and related not in found:
+            found.add(related)
+            _follow(related, found)
 
 
 def _current() -> _Registry:

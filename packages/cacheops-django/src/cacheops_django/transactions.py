@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, transaction
@@ -99,13 +99,34 @@ def statement(connection: Connection) -> Iterator[Work]:
         yield work
         settle(connection)
     else:
-        with transaction.atomic(using=connection.alias, savepoint=False):
+        with _begun_to_write(connection):
             yield work_of(connection)
+
+
+@contextmanager
+def _begun_to_write(connection: Connection) -> Iterator[None]:
+    """Wrap a write in a transaction of its own; in SQLite, one that begins by taking the write lock."""
+    block = transaction.atomic(using=connection.alias, savepoint=False)
+    if connection.vendor != "sqlite":
+        with block:
+            yield
+        return
+    mode = connection.transaction_mode  # type: ignore[attr-defined]  # SQLite's
+    connection.transaction_mode = "IMMEDIATE" if mode in (None, "DEFERRED") else mode  # type: ignore[attr-defined]
+    try:
+        block.__enter__()
+    finally:
+        connection.transaction_mode = mode  # type: ignore[attr-defined]
+    work_of(connection).holds_write_lock = True
+    with ExitStack() as stack:
+        stack.push(block)
+        yield
 
 
 def note(work: Work, table: str, rows: list[Row] | None, *, is_tracked: bool = True) -> None:
     """Note that rows of a table change, None for all of it."""
-    work.written.add(table, None)
+    if not any(change.table == table for change in work.written.changes):
+        work.written.add(table, None)
     if is_tracked and not scopes.is_muted() and not tables.is_forbidden(table):
         work.unit.add(table, rows)
 
