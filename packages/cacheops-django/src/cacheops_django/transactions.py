@@ -111,6 +111,8 @@ def _begun_to_write(connection: Connection) -> Iterator[None]:
         with block:
             yield
         return
+    # A wrapper that has not connected yet does not know its mode.
+    connection.ensure_connection()
     mode = connection.transaction_mode  # type: ignore[attr-defined]  # SQLite's
     connection.transaction_mode = "IMMEDIATE" if mode in (None, "DEFERRED") else mode  # type: ignore[attr-defined]
     try:
