@@ -275,7 +275,7 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, op: str, asked: Has
         raise Uncacheable("select_for_update() asks for locks, not only for rows", "locks")
     if scopes.is_deciding() or vars(queryset)["_for_write"]:
         raise Uncacheable("a write is decided on what this reads", "deciding")
-    if queryset._iterable_class not in ITERABLES:
+    if op in ("get", "fetch") and queryset._iterable_class not in ITERABLES:
         kind = queryset._iterable_class
         raise Uncacheable(
             f"{kind.__module__}.{kind.__qualname__} makes results in a way of its own", "results"
