@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DJANGO_VERSION_PICKLE_KEY, connections
 from django.db.models import Model, QuerySet
 from django.test.utils import CaptureQueriesContext
 
@@ -19,11 +19,17 @@ def deep(value: Any, inside: tuple[int, ...] = ()) -> Any:
         if id(value) in inside:
             return "itself"
         attributes, inside = vars(value), (*inside, id(value))
-        # Down to their order, but for the references to peers.
-        told = [(name, None if name == "_state" else found) for name, found in attributes.items()]
+        # Down to their order, but for the references to peers and what Django leaves in objects that were pickled:
+        # its version, and an empty cache of related objects where there was none yet.
+        told = [
+            (name, None if name == "_state" else found)
+            for name, found in attributes.items()
+            if name != DJANGO_VERSION_PICKLE_KEY
+        ]
         state = vars(value._state).copy()
         peers = len(state.pop("peers", ()))
-        return type(value), deep(told, inside), deep(list(state.items()), inside), peers
+        known = [(name, found) for name, found in state.items() if found != {}]
+        return type(value), deep(told, inside), deep(known, inside), peers
     if isinstance(value, QuerySet):
         return [deep(item, inside) for item in value]
     if isinstance(value, dict):

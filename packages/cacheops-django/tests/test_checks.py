@@ -298,6 +298,14 @@ def test_what_the_checks_call_an_error_is_raised_at_run_time(
     assert isinstance(raised.value, ImproperlyConfigured)
 
 
+def test_a_serializer_whose_package_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    [message] = found(CACHEOPS_SERIALIZER="msgpack")
+    assert message.id == "cacheops.E022"
+    assert "CACHEOPS_SERIALIZER is 'msgpack': " in message.msg
+    assert 'pip install "cacheops-core[msgpack]"' in message.msg
+
+
 def test_a_compression_whose_package_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     [told] = found(CACHEOPS_COMPRESSION="zstd")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 from answers import Ask, answer, is_cached, is_right, keep, queries, uncached
-from django.db.models import Count
+from django.db.models import Count, IntegerChoices
 from django.test import override_settings
 from testapp.models import Author, Category, Post, Tag
 
@@ -290,13 +290,52 @@ def post() -> Post:
 
 
 @pytest.mark.parametrize(
-    "serializer", ["pickle", "json", LikeAModule, WithMethods, WithMethods(), Backwards, pickle]
+    "serializer", ["pickle", "json", "msgpack", LikeAModule, WithMethods, WithMethods(), Backwards, pickle]
 )
 @pytest.mark.parametrize("ask", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_is_the_databases_whatever_it_is_kept_as(serializer: Any, ask: Ask, post: Post) -> None:
     with override_settings(CACHEOPS_SERIALIZER=serializer):
         first = answer(ask)
         assert answer(ask) == first == uncached(ask)
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+@pytest.mark.parametrize("ask", list(ANSWERS.values())[3:], ids=list(ANSWERS)[3:])
+def test_plain_answers_are_kept_by_every_serializer_that_has_a_name(
+    serializer: str, ask: Ask, post: Post
+) -> None:
+    with override_settings(CACHEOPS_SERIALIZER=serializer):
+        assert is_cached_now(ask)
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json", "msgpack"])
+def test_rows_of_objects_are_kept_if_all_their_values_come_back(serializer: str) -> None:
+    with override_settings(CACHEOPS_SERIALIZER=serializer):
+        Tag.objects.create(name="a")
+        assert is_cached_now(lambda: list(Tag.objects.all()))
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json", "msgpack"])
+def test_a_tuple_in_a_result_comes_back_as_a_tuple(serializer: str) -> None:
+    with override_settings(CACHEOPS_SERIALIZER=serializer):
+        sizes = cached_as(Tag, extra=serializer)(lambda: {"all": [(1, ("a",)), ()], 2: (3,)})
+        sizes()
+        assert sizes.key().get() == {"all": [(1, ("a",)), ()], 2: (3,)}
+
+
+class Size(IntegerChoices):
+    SMALL = 1
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+def test_a_result_that_would_come_back_as_something_else_is_not_kept(
+    serializer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_settings(CACHEOPS_SERIALIZER=serializer):
+        sizes = cached_as(Tag, extra=serializer)(lambda: {"size": Size.SMALL})
+        assert [type(sizes()["size"]) for _ in range(3)] == [Size] * 3
+    assert len(caplog.messages) == 1
+    assert "test_settings.Size would not come back as it is" in caplog.text
 
 
 def test_entries_of_another_serializer_are_misses(post: Post, caplog: pytest.LogCaptureFixture) -> None:

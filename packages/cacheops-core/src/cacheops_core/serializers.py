@@ -3,11 +3,10 @@
 ====================  =================================================================================
 ``"pickle"``          any picklable object comes back as it was. Whoever can write to the store can run
                       code in this program.
-``"json"``            None, bool, int, float, str, list and dict with text keys come back as they were.
-                      **A tuple comes back as a list, and a number as a key comes back as text**;
-                      bytes, sets, dates and decimals are refused.
-``"msgpack"``         as JSON, with bytes, datetimes with a time zone (in UTC) and keys of any such type; a
-                      tuple comes back as a list. Needs the extra ``cacheops-core[msgpack]``.
+``"json"``            None, bool, int, float, str, list, tuple and dict come back as they were; all else is
+                      refused, also what is of a subclass of these, such as an enum's member.
+``"msgpack"``         as JSON, and bytes and datetimes in UTC; smaller and faster. Needs the extra
+                      ``cacheops-core[msgpack]``.
 ====================  =================================================================================
 
 `compression.Compressed` and `signing.Signed` are put around any of these. A serializer that must know which
@@ -19,11 +18,14 @@ from __future__ import annotations
 
 import pickle
 from importlib import import_module
+from io import BytesIO
 from typing import Any, Protocol
 
 from .errors import CacheopsError, ConfigurationError
+from .plain import SCALARS, anything, marked, unmarked
 
 __all__ = [
+    "NAMES",
     "DumpError",
     "JsonSerializer",
     "LoadError",
@@ -34,7 +36,6 @@ __all__ = [
     "dump",
     "is_bound",
     "load",
-    "protected",
     "resolve",
 ]
 
@@ -62,13 +63,28 @@ class Serializer(Protocol):
 
 
 class PickleSerializer:
-    """Anything that can be pickled, by the highest protocol of the running Python."""
+    """Anything that can be pickled, by the highest protocol of the running Python, and views of bytes."""
 
     def dumps(self, value: Any) -> bytes:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        try:
+            return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except TypeError:
+            # Perhaps for a view, as drivers of databases return for binary columns. To look costs more than to try.
+            written = BytesIO()
+            _WithViews(written, pickle.HIGHEST_PROTOCOL).dump(value)
+            return written.getvalue()
 
     def loads(self, payload: bytes) -> Any:
         return pickle.loads(payload)
+
+
+class _WithViews(pickle.Pickler):
+    """Writes a view of bytes as one of a copy of these bytes."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is not memoryview or value.format != "B" or value.ndim != 1:
+            return NotImplemented
+        return memoryview, (bytes(value) if value.readonly else bytearray(value),)
 
 
 class JsonSerializer:
@@ -80,14 +96,14 @@ class JsonSerializer:
         self._json = json
 
     def dumps(self, value: Any) -> bytes:
-        return self._json.dumps(value, separators=(",", ":")).encode("ascii")
+        return self._json.dumps(marked(value), separators=(",", ":")).encode("ascii")
 
     def loads(self, payload: bytes) -> Any:
-        return self._json.loads(payload)
+        return self._json.loads(payload, object_hook=unmarked)
 
 
 class MsgpackSerializer:
-    """Values that MessagePack knows: as JSON, with bytes and instants, smaller and faster."""
+    """Values that MessagePack knows: as JSON, with bytes and instants in UTC, smaller and faster."""
 
     def __init__(self) -> None:
         try:
@@ -96,17 +112,27 @@ class MsgpackSerializer:
             raise ConfigurationError(
                 'serializer "msgpack" needs the package msgpack: pip install "cacheops-core[msgpack]"'
             ) from error
+        from datetime import UTC, datetime
+
+        def is_in_utc(moment: Any) -> bool:
+            # Another zone would come back as UTC: the same instant, and another date.
+            return moment.tzinfo is UTC and not moment.fold
+
         self._msgpack = msgpack
+        self._kept = {**SCALARS, bytes: anything, datetime: is_in_utc}
 
     def dumps(self, value: Any) -> bytes:
-        packed: bytes = self._msgpack.packb(value, datetime=True)
+        packed: bytes = self._msgpack.packb(marked(value, self._kept), datetime=True)
         return packed
 
     def loads(self, payload: bytes) -> Any:
-        return self._msgpack.unpackb(payload, strict_map_key=False, timestamp=3)
+        return self._msgpack.unpackb(payload, object_hook=unmarked, timestamp=3)
 
 
 _NAMED = {"pickle": PickleSerializer, "json": JsonSerializer, "msgpack": MsgpackSerializer}
+
+NAMES = tuple(_NAMED)
+"""What a serializer may be called, where it is not given as an object or by its path."""
 
 
 def resolve(serializer: Any) -> Serializer:
@@ -135,22 +161,6 @@ def _load_named(name: str) -> Any:
             f"serializer={name!r} cannot be imported ({error}):"
             ' name one of "pickle", "json", "msgpack", or the dotted path of an object'
         ) from error
-
-
-def protected(
-    serializer: Any, *, compression: str | None, compress_above: int, signing_key: Any
-) -> Serializer:
-    """Return the serializer that does as this one, then compresses, then signs, as far as that is asked for."""
-    found = resolve(serializer)
-    if compression is not None:
-        from .compression import Compressed
-
-        found = Compressed(found, compression, compress_above)
-    if signing_key is not None:
-        from .signing import Signed
-
-        found = Signed(found, signing_key)
-    return found
 
 
 def is_bound(serializer: Serializer) -> bool:

@@ -20,7 +20,8 @@ from .errors import BackendError
 from .flows import Flow
 from .keys import stable_key
 from .options import CacheOptions, seconds
-from .serializers import DumpError, LoadError, Serializer, dump, load, protected
+from .protection import protected
+from .serializers import DumpError, LoadError, Serializer, dump, load
 from .stamps import NONCE, StampKeys
 from .units import Owed, Unit, compact, merge
 

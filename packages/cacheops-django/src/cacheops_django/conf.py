@@ -45,7 +45,7 @@ class Settings:
     """What every key begins with, or what computes it from a query."""
 
     serializer: Any
-    """"pickle", "json" or an object with `dumps` and `loads`."""
+    """"pickle", "json", "msgpack" or an object with `dumps` and `loads`."""
 
     compression: str | None
     """How long payloads are compressed; None is not at all."""
@@ -220,7 +220,7 @@ _PLAIN = (
     ),
     _Plain(
         "serializer", "CACHEOPS_SERIALIZER", "pickle", values.read_serializer, "E022",
-        'Write "pickle", "json", an object with dumps and loads, or the dotted path of one.',
+        'Write "pickle", "json", "msgpack", an object with dumps and loads, or the dotted path of one.',
     ),
     _Plain(
         "compression", "CACHEOPS_COMPRESSION", None, values.read_compression, "E032",

@@ -14,7 +14,7 @@ or with an attribute that does something when it is set, and those for which som
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import getattr_static, unwrap
@@ -39,26 +39,6 @@ STORING = (DeferredAttribute, FileDescriptor, ForeignKeyDeferredAttribute, Image
 
 MAKING = frozenset({"__getattribute__", "__init__", "__new__", "__setattr__", "from_db"})
 """Methods by which a class has a say in how its objects are made."""
-
-
-class Viewed:
-    """Stands for a memoryview, which cannot be pickled, and comes back as one."""
-
-    def __init__(self, view: memoryview) -> None:
-        self.view = view
-
-    def __reduce__(self) -> Any:
-        return memoryview, (bytes(self.view),)
-
-
-def storable(rows: Iterable[Row]) -> list[Row]:
-    """Return rows as they can be stored, which is as they are but for views of memory."""
-    return [
-        tuple(Viewed(value) if type(value) is memoryview else value for value in row)
-        if memoryview in map(type, row)
-        else row
-        for row in rows
-    ]
 
 
 class Layout:

@@ -17,7 +17,6 @@ from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
 
 from . import conf, reads, scopes
-from .instances import storable
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
 from .snapshots import open_cursor
@@ -222,13 +221,16 @@ def _fetched(question: reads.Question) -> list[Any]:
     layout, using = question.plan.layout, question.using
     results: list[Any]
     if layout is None:
-        results = reads.answered(question, lambda: _results(queryset, using))
+        # Rows with the names of their columns are stored without these, which the query knows.
+        is_named = queryset._iterable_class is NamedValuesListIterable
+        storable = (lambda rows: list(map(tuple, rows))) if is_named else (lambda rows: rows)
+        results = reads.answered(question, lambda: _results(queryset, using), storable=storable)
         if queryset._iterable_class is not ModelIterable:
             return _retupled(queryset, results)
         _introduce(queryset, results)
         _settle_in(using, results)
     else:
-        rows = reads.answered(question, lambda: _rows(queryset, using), fits=layout.fits, storable=storable)
+        rows = reads.answered(question, lambda: _rows(queryset, using), fits=layout.fits)
         results = layout.objects(queryset, using, rows)
     _known_related(queryset, results)
     return results
@@ -247,12 +249,11 @@ def _results(queryset: Rows, using: str) -> list[Any]:
 
 
 def _retupled(queryset: Rows, rows: list[Any]) -> list[Any]:
-    """Return rows of values as tuples, which JSON and its kind bring back as lists."""
-    if not rows or type(rows[0]) is not list:
-        return rows
-    if queryset._iterable_class is ValuesListIterable:
+    """Return rows of values as tuples with the names that were asked for; serializers of others may make lists."""
+    kind = type(rows[0]) if rows else None
+    if queryset._iterable_class is ValuesListIterable and kind is list:
         return list(map(tuple, rows))
-    if queryset._iterable_class is NamedValuesListIterable:
+    if queryset._iterable_class is NamedValuesListIterable and kind in (list, tuple):
         query = queryset.query
         names = queryset._fields or [*query.extra_select, *query.values_select, *query.annotation_select]
         return list(map(create_namedtuple_class(*names)._make, rows))

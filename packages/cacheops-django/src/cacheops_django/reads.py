@@ -21,6 +21,7 @@ from django.db.models.query import (
 )
 from django.db.models.sql import Query
 
+from cacheops_core import serializers
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 from cacheops_core.verbs import Verbs
@@ -311,8 +312,8 @@ def _examine(queryset: QuerySet[Any], query: Query, using: str, op: str) -> Plan
         return refusal.reason
     tally = counters.tally_of(queryset.model._meta.label, op, readable(examined.sql))
     has_objects = op in FETCHING and queryset._iterable_class is ModelIterable
-    # Other serializers than pickle may not bring values back as the types that they were.
-    keeps_types = conf.current().serializer == "pickle"
+    # A serializer of the project's own may not bring values back as the types that they were.
+    keeps_types = conf.current().serializer in serializers.NAMES
     return Plan(examined.found, tally, Layout(examined.compiler) if has_objects and keeps_types else None)
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 from django.db.models import Field
 from django.utils.module_loading import import_string
 
+from cacheops_core import serializers
 from cacheops_core.compression import Compressed
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_timeout
@@ -29,7 +30,6 @@ __all__ = [
 Prefix = str | Callable[[Any], str]
 
 _DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-_SERIALIZERS = ("pickle", "json")
 
 read_timeout = parse_timeout
 
@@ -93,7 +93,8 @@ def read_prefix(value: object, name: str) -> Prefix:
 
 def read_serializer(value: object, name: str) -> Any:
     """Return the name of a serializer that the core knows, or an object that has `dumps` and `loads`."""
-    if value in _SERIALIZERS:
+    if value in serializers.NAMES:
+        _accepted(serializers.resolve, value, name)
         return value
     serializer = _imported(value, name) if isinstance(value, str) else value
     missing = [method for method in ("dumps", "loads") if not callable(getattr(serializer, method, None))]
@@ -114,11 +115,8 @@ def read_compression(value: object, name: str) -> str | None:
     """Return the name of a way to compress whose package is installed, or None for none."""
     if value is None:
         return None
-    try:
-        Compressed("pickle", algorithm := cast(str, value))
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{name} is {shown(value)}: {error}") from error
-    return algorithm
+    _accepted(lambda algorithm: Compressed("pickle", algorithm), value, name)
+    return cast(str, value)
 
 
 def read_signing_key(value: object, name: str) -> tuple[bytes, ...] | None:
@@ -140,6 +138,14 @@ def read_replicas(value: object, name: str, databases: Iterable[str]) -> dict[st
                 f'{name}["{replica}"] is "{primary}", which is itself declared a replica'
             )
     return dict(value)
+
+
+def _accepted(read: Callable[[Any], object], value: object, name: str) -> None:
+    """Let the core read a value; what it raises names the setting as well, and which package may be lacking."""
+    try:
+        read(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name} is {shown(value)}: {error}") from error
 
 
 def _imported(path: str, name: str) -> object:
