@@ -145,7 +145,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of each distribution, strictly, and what they tell the checkers of a site's code."""
     checkers = ["mypy~=2.4.0", "django-stubs~=6.1.0", "pyright[nodejs]~=1.1.414"]
-    install_ours(session, EVERYTHING, *checkers, "pytest>=9")
+    install_ours(session, EVERYTHING, *checkers, "pytest>=9", "rich", extras="[prometheus,opentelemetry]")
     # django-stubs' plugin, which starts Django, reads only the Django package.
     for name in EVERYTHING:
         config = "tools/mypy-django.toml" if name == "cacheops-django" else "pyproject.toml"

@@ -31,7 +31,6 @@ def _sharing(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     shared_counters.begin_anew()
     monkeypatch.setattr(shared_counters, "_due", 0.0)
     monkeypatch.setattr(shared_counters, "_has_requests", True)
-    monkeypatch.setattr(shared_counters, "_named", set())
     with override_settings(CACHEOPS_COUNTERS_EVERY=5):
         yield
     counters.reset()
@@ -179,7 +178,8 @@ def test_queries_that_do_not_fit_are_left_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shared_counters, "MOST_FIELDS", 1)
     ask()
     Tag.objects.count()
-    shared_counters.publish()
+    for _ in range(2):
+        shared_counters.publish()
     assert len(count_reports.queries()) == 1
 
 
@@ -208,15 +208,30 @@ def test_counts_are_kept_by_minute_and_by_hour(buckets: Any):
 
 
 def test_queries_are_told_with_what_came_of_them():
-    ask()
-    shared_counters.publish()
-    ask()
-    shared_counters.publish()
+    for _ in range(2):
+        ask()
+        shared_counters.publish()
     [query] = count_reports.queries()
     assert (query.model, query.op) == ("testapp.Tag", "fetch")
     assert query.what == "SELECT testapp_tag.id, testapp_tag.name FROM testapp_tag"
     assert (query.figures.misses, query.figures.hits) == (1, 5)
     assert 0 < query.figures.spent < 60
+
+
+def test_a_server_that_has_lost_the_text_of_a_query_is_told_again():
+    ask()
+    shared_counters.publish()
+    caches.current().driver.client.flushall()
+    ask()
+    shared_counters.publish()
+    assert count_reports.queries() == []
+    ask()
+    shared_counters.publish()
+    [query] = count_reports.queries()
+    assert (query.what, query.figures.hits) == (
+        "SELECT testapp_tag.id, testapp_tag.name FROM testapp_tag",
+        2 + 3,
+    )
 
 
 def test_figures_are_summed_up_by_what_is_asked_for():

@@ -52,8 +52,8 @@ _lock = Lock()
 _published: Counts = {}
 """What has been sent of what this process has counted."""
 _published_queries: dict[str, dict[str, int]] = {}
-_named: set[tuple[int, str]] = set()
-"""The hours and queries whose text has been sent."""
+_named: set[str] = set()
+"""The queries whose text has been sent."""
 _due = 0.0
 _timer: Timer | None = None
 _has_requests = False
@@ -114,6 +114,7 @@ def begin_anew() -> None:
     """In a forked child: leave to the parent what it has counted."""
     global _timer, _lock
     _lock, _timer = Lock(), None
+    _named.clear()
     _note(counters.collect(), _queries_now())
 
 
@@ -130,8 +131,11 @@ def publish() -> bool:
         _due = time.monotonic() + seconds
         counts, asked = counters.collect(), _queries_now()
         call = _call(_since(counts, _published), asked)
-        if call is not None:
-            caches.of_counters().driver.run(_sending(call))
+        unknown = caches.of_counters().driver.run(_sending(call)) if call is not None else []
+        for digest in (name.decode() for name in unknown):
+            # A new hour, or a server that was emptied: it is told again, with its text, the next time.
+            _named.discard(digest)
+            asked[digest] = _published_queries.get(digest, {})
         _note(counts, asked)
     except Exception as error:
         _due = time.monotonic() + PAUSE
@@ -143,8 +147,8 @@ def publish() -> bool:
         _lock.release()
 
 
-def _sending(call: Call) -> Flow[None]:
-    yield call
+def _sending(call: Call) -> Flow[list[bytes]]:
+    return (yield call)  # type: ignore[no-any-return]  # replies are untyped
 
 
 def _note(counts: Counts, asked: dict[str, dict[str, int]]) -> None:
@@ -172,12 +176,11 @@ def _call(counts: Counts, asked: dict[str, dict[str, int]]) -> Call | None:
     for digest, numbers in asked.items():
         changed = _since(numbers, _published_queries.get(digest, {}))
         if changed:
-            is_new = (hour, digest) not in _named
+            is_new = digest not in _named
             queries[digest] = {"text": is_new and json.dumps(texts[digest]), "numbers": changed}
     if not queries and not counts:
         return None
-    _named.difference_update({known for known in _named if known[0] != hour})
-    _named.update((hour, digest) for digest in queries)
+    _named.update(queries)
     fields = {"|".join(name): number for name, number in counts.items()}
     keys = {
         key_of("q", hour): QUERY_HOURS_KEPT * HOUR,

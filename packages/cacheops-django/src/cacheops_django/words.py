@@ -38,6 +38,7 @@ def duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
     parts: list[str] = []
+    seconds = float(round(seconds))
     for number, unit in _UNITS:
         count, seconds = divmod(seconds, number)
         if count or parts:

@@ -6,6 +6,7 @@
 -- ARGV[2]     {field: number} as JSON
 -- ARGV[3]     the most fields that a hash may have; what does not fit any more is left out
 -- ARGV[4...]  milliseconds that each key lives from now on
+-- Returns the queries that were left out because nobody has told their text yet, or it was lost.
 
 local most = tonumber(ARGV[3])
 
@@ -13,14 +14,15 @@ local function add(key, field, number)
     redis.call('HINCRBY', key, field, string.format('%.0f', number))
 end
 
-local function fits(key, field)
-    return redis.call('HEXISTS', key, field) == 1 or redis.call('HLEN', key) < most
-end
-
+local unknown = {}
 for query, counted in pairs(cjson.decode(ARGV[1])) do
-    if fits(KEYS[1], query .. '|text') then
-        if counted.text then
-            redis.call('HSET', KEYS[1], query .. '|text', counted.text)
+    local text = query .. '|text'
+    local is_known = redis.call('HEXISTS', KEYS[1], text) == 1
+    if not is_known and not counted.text then
+        table.insert(unknown, query)
+    elseif is_known or redis.call('HLEN', KEYS[1]) < most then
+        if not is_known then
+            redis.call('HSET', KEYS[1], text, counted.text)
         end
         for name, number in pairs(counted.numbers) do
             add(KEYS[1], query .. '|' .. name, number)
@@ -29,11 +31,13 @@ for query, counted in pairs(cjson.decode(ARGV[1])) do
 end
 for field, number in pairs(cjson.decode(ARGV[2])) do
     for index = 2, #KEYS do
-        if fits(KEYS[index], field) then
-            add(KEYS[index], field, number)
+        local key = KEYS[index]
+        if redis.call('HEXISTS', key, field) == 1 or redis.call('HLEN', key) < most then
+            add(key, field, number)
         end
     end
 end
 for index, key in ipairs(KEYS) do
     redis.call('PEXPIRE', key, ARGV[3 + index])
 end
+return unknown
