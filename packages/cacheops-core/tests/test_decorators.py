@@ -44,9 +44,9 @@ class Computing(Store):
 
     def get_or_compute(self, key, dependencies, compute, *timeout, **options):
         self.asked = (dependencies, timeout, options)
-        value = compute()
-        self.set(key, value)
-        return value
+        if key not in self.values:
+            self.set(key, compute())
+        return self.values[key]
 
 
 class AsyncStore(Store):
@@ -60,9 +60,9 @@ class AsyncStore(Store):
         return super().delete(key)
 
     async def get_or_compute(self, key, dependencies, compute, *timeout, **options):
-        value = await compute()
-        await self.set(key, value)
-        return value
+        if key not in self.values:
+            await self.set(key, await compute())
+        return self.values[key]
 
 
 store = Store()

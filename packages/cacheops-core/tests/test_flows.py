@@ -9,7 +9,7 @@ from cacheops_core import flows
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError
 from cacheops_core.flows import Acquired, Call, Command, Found
-from cacheops_core.scripts import ACQUIRE, DROP, FENCE, RELEASE
+from cacheops_core.scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE
 from cacheops_core.stamps import FORMAT, StampKeys
 from cacheops_core.testing import replay
 
@@ -146,13 +146,14 @@ def test_a_retired_answer_leaves_its_place_before_it_is_kept():
 def test_a_sweep_goes_on_to_the_end_and_drops_what_is_ours():
     found = [b"p:g:{a}", b"p:e:" + b"0" * 32, b"p:c:{a}:x=1"]
     foreign = [b"p:e:mine", b"p:g:theirs", b"p:f:{a}", b"p:c:{a}"]
-    asked, _ = replay(flows.sweep("p:"), [(b"7", [*foreign, *found]), [1, 1, 1], (b"0", [])])
+    asked, _ = replay(flows.sweep("p:"), [(b"7", [*foreign, *found]), [1, 1, 1], (b"0", []), 0])
     assert [request for request in asked if isinstance(request, tuple)] == [
         tuple(Call(DROP, (k,), ()) for k in found)
     ]
     assert [request.args[0] for request in asked if isinstance(request, Command)] == [0, b"7"]
+    assert asked[-1] == Call(FORGET, ("p:e:",), ("p:near",))
 
 
 def test_a_sweep_takes_a_prefix_literally():
-    (asked,), _ = replay(flows.sweep("a*[b]?:"), [(b"0", [])])
+    (asked, _), _ = replay(flows.sweep("a*[b]?:"), [(b"0", []), 0])
     assert asked.args[2] == r"a\*\[b\]\?:[egcs]:*"

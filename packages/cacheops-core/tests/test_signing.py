@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from cacheops_core import Cache, simple
 from cacheops_core.errors import CacheMiss, ConfigurationError
 from cacheops_core.flows import Command
+from cacheops_core.near import MISS
 from cacheops_core.options import CacheOptions
 from cacheops_core.serializers import LoadError, dump, load
 from cacheops_core.signing import Signed
 from cacheops_core.testing.contract import DependentCacheContract, LockContract, SimpleCacheContract
-from cacheops_core.verbs import MISS
 
 KEY, NEXT, OTHER = "a key of the project", b"the project's next key", "a key of somebody else"
 DRINKS = {"product": [{"category": 7}]}

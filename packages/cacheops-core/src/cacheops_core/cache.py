@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import redis
@@ -11,11 +12,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
-from . import flows, locks
+from . import locks, near_subscription
 from .dependents import Decorating
 from .drivers import SyncDriver, is_cluster
 from .errors import ConfigurationError
 from .locks import Lock, Renewer
+from .near_subscription import ThreadSubscription
 from .options import CacheOptions
 from .simple_verbs import SimpleVerbs
 from .units import Unit
@@ -47,6 +49,7 @@ class Cache(SimpleVerbs, Decorating):
         super().__init__(serializer, options, changed)
         self.driver: SyncDriver = SyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
+        self.near.subscribe = partial(near_subscription.subscribe, ThreadSubscription, self.driver.client)
         self._renewer = Renewer(self.driver.run)
 
     def renewing(self, lock: Lock) -> AbstractContextManager[None]:
@@ -54,6 +57,8 @@ class Cache(SimpleVerbs, Decorating):
 
     def close(self) -> None:
         """Close the connections to the server; they are opened again when they are needed."""
+        if self.near.subscription is not None:
+            self.near.subscription.leave(self.near)
         client = self.driver.client
         client.close()
         if is_cluster(client):
@@ -62,13 +67,19 @@ class Cache(SimpleVerbs, Decorating):
 
     # Reading
 
-    def fetch(self, key: Any, dependencies: Samples, timeout: float | None = NOT_GIVEN) -> Lookup:
+    def fetch(
+        self, key: Any, dependencies: Samples, timeout: float | None = NOT_GIVEN, *, near: Hashable = False
+    ) -> Lookup:
         """Return what is stored under the key, if nothing that it depends on has changed.
 
         Of a miss, the lookup says whether, and for `fill` under which stamps, an answer may be stored for
-        ``timeout`` seconds. So look up before you read what you are going to store.
+        ``timeout`` seconds. So look up before you read what you are going to store. With ``near``, this process
+        keeps a copy, and is given it until it is told otherwise, for ``near_max_age`` seconds at most.
         """
-        return self.driver.run(self.looking_up(key, dependencies, timeout))
+        lookup = self.looking_near(key, dependencies, timeout, near)
+        if not lookup.is_hit:
+            self.driver.run(self.looking_farther(lookup))
+        return lookup
 
     def fill(self, lookup: Lookup, value: Any) -> bool:
         """Store an answer that was computed after its lookup; return whether it was allowed to."""
@@ -83,6 +94,7 @@ class Cache(SimpleVerbs, Decorating):
         *,
         lock: bool = False,
         stale: float = 0.0,
+        near: Hashable = False,
         told: Callable[[bool], None] | None = None,
     ) -> T:
         """Return what is stored under the key, or else what ``compute`` returns, and store that.
@@ -91,7 +103,11 @@ class Cache(SimpleVerbs, Decorating):
         answer that has just been invalidated instead of waiting, for at most so many seconds. ``told`` is called
         with whether a new answer has been stored.
         """
-        value: T = self.driver.run(self.computing(key, dependencies, compute, timeout, lock, stale, told))
+        lookup = self.looking_near(key, dependencies, timeout, near)
+        if not lookup.is_hit:
+            flow = self.computing_farther(lookup, compute, lock, stale, told)
+            lookup.value = self.driver.run(flow)
+        value: T = lookup.value
         return value
 
     # Writing
@@ -136,7 +152,7 @@ class Cache(SimpleVerbs, Decorating):
 
     def invalidate_all(self) -> None:
         """Drop all that this cache has stored below its prefix, and no other key."""
-        self.driver.run(flows.sweep(self.options.prefix))
+        self.driver.run(self.sweeping())
 
     # The simple cache: values that depend on nothing but time
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import redis.asyncio
@@ -13,12 +14,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 
-from . import flows, locks
+from . import locks, near_subscription
 from .cache import TIMEOUTS, wrong_url
 from .dependents import Decorating
 from .drivers import AsyncDriver
 from .errors import BackendError
 from .locks import Lock
+from .near_subscription import TaskSubscription
 from .options import CacheOptions
 from .simple_verbs import SimpleVerbs
 from .units import Unit
@@ -49,6 +51,7 @@ class AsyncCache(SimpleVerbs, Decorating):
         super().__init__(serializer, options, changed)
         self.driver: AsyncDriver = AsyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
+        self.near.subscribe = partial(near_subscription.subscribe, TaskSubscription, self.driver.client)
 
     @contextmanager
     def renewing(self, lock: Lock) -> Iterator[None]:
@@ -68,17 +71,26 @@ class AsyncCache(SimpleVerbs, Decorating):
 
     async def close(self) -> None:
         """Close the connections to the server; they are opened again when they are needed."""
+        if (subscription := self.near.subscription) is not None:
+            subscription.leave(self.near)
+            await subscription.end()
         await self.driver.client.aclose()
 
     # Reading
 
-    async def fetch(self, key: Any, dependencies: Samples, timeout: float | None = NOT_GIVEN) -> Lookup:
+    async def fetch(
+        self, key: Any, dependencies: Samples, timeout: float | None = NOT_GIVEN, *, near: Hashable = False
+    ) -> Lookup:
         """Return what is stored under the key, if nothing that it depends on has changed.
 
         Of a miss, the lookup says whether, and for `fill` under which stamps, an answer may be stored for
-        ``timeout`` seconds. So look up before you read what you are going to store.
+        ``timeout`` seconds. So look up before you read what you are going to store. With ``near``, this process
+        keeps a copy, and is given it until it is told otherwise, for ``near_max_age`` seconds at most.
         """
-        return await self.driver.run(self.looking_up(key, dependencies, timeout))
+        lookup = self.looking_near(key, dependencies, timeout, near)
+        if not lookup.is_hit:
+            await self.driver.run(self.looking_farther(lookup))
+        return lookup
 
     async def fill(self, lookup: Lookup, value: Any) -> bool:
         """Store an answer that was computed after its lookup; return whether it was allowed to."""
@@ -93,11 +105,15 @@ class AsyncCache(SimpleVerbs, Decorating):
         *,
         lock: bool = False,
         stale: float = 0.0,
+        near: Hashable = False,
         told: Callable[[bool], None] | None = None,
     ) -> T:
         """As in `Cache`, with a ``compute`` that may be a coroutine function."""
-        flow = self.computing(key, dependencies, compute, timeout, lock, stale, told)
-        value: T = await self.driver.run(flow)
+        lookup = self.looking_near(key, dependencies, timeout, near)
+        if not lookup.is_hit:
+            flow = self.computing_farther(lookup, compute, lock, stale, told)
+            lookup.value = await self.driver.run(flow)
+        value: T = lookup.value
         return value
 
     # Writing
@@ -142,7 +158,7 @@ class AsyncCache(SimpleVerbs, Decorating):
 
     async def invalidate_all(self) -> None:
         """Drop all that this cache has stored below its prefix, and no other key."""
-        await self.driver.run(flows.sweep(self.options.prefix))
+        await self.driver.run(self.sweeping())
 
     # The simple cache: values that depend on nothing but time
 

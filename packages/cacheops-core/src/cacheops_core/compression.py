@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from .errors import ConfigurationError
-from .serializers import LoadError, is_bound, resolve
+from .serializers import LoadError, Place, Serializer, is_bound, resolve
 
 __all__ = ["Compressed", "check"]
 
@@ -67,13 +67,18 @@ class Compressed:
         return _MARK + _AS_IS + payload if payload.startswith(_MARK) else payload
 
     def loads(self, payload: bytes) -> Any:
+        serializer, payload = self.unwrap((), payload)
+        return serializer.loads(payload)
+
+    def unwrap(self, place: Place, payload: bytes) -> tuple[Serializer, bytes]:
+        """Return the other serializer, and its payload."""
         if payload.startswith(_MARK):
             how, payload = payload[1:2], payload[2:]
             if how == self._codec.letter:
                 payload = self._codec.decompress(payload)
             elif how != _AS_IS:
                 raise LoadError(f"{len(payload)} stored bytes are compressed in another way")
-        return self._serializer.loads(payload)
+        return self._serializer, payload
 
 
 def check(algorithm: Any, above: Any) -> None:

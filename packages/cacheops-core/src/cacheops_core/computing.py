@@ -7,7 +7,7 @@ invalidated to a place where the others find it, and where it ends after so many
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
@@ -17,9 +17,10 @@ from .errors import BackendError, ConfigurationError
 from .flows import Flow, Work
 from .keys import stable_key
 from .locks import Lock
+from .near import MISS
 from .options import seconds
 from .serializers import LoadError, load
-from .verbs import MISS, NOT_GIVEN, Lookup, Samples, Verbs, milliseconds
+from .verbs import NOT_GIVEN, Lookup, Samples, Verbs, milliseconds
 
 log: logging.Logger = logging.getLogger("cacheops")
 
@@ -49,14 +50,29 @@ class ComputingVerbs(Verbs):
         timeout: Any = NOT_GIVEN,
         lock: bool = False,
         stale: float = 0.0,
+        near: Hashable = False,
         told: Callable[[bool], None] | None = None,
     ) -> Flow[Any]:
         """Return what is stored, or else compute and store it; with a lock, one of many callers does.
 
         Whoever computes has ``told`` called with whether the answer was stored.
         """
-        lookup = yield from self.looking_up(key, dependencies, timeout)
+        lookup = self.looking_near(key, dependencies, timeout, near)
+        if lookup.is_hit:
+            return lookup.value
+        return (yield from self.computing_farther(lookup, compute, lock, stale, told))
+
+    def computing_farther(
+        self,
+        lookup: Lookup,
+        compute: Callable[[], Any],
+        lock: bool = False,
+        stale: float = 0.0,
+        told: Callable[[bool], None] | None = None,
+    ) -> Flow[Any]:
+        """Return what the server has, or else compute and store it: where this process has no copy."""
         lookup.told = told
+        yield from self.looking_farther(lookup)
         if lookup.is_hit:
             return lookup.value
         can_be_shared = lookup.head is not None or (stale and lookup.outdated is not None)

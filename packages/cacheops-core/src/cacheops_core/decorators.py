@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import update_wrapper
+from types import FunctionType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from .errors import ConfigurationError
@@ -44,6 +45,12 @@ class Policy:
     options: dict[str, Any]
     """Arguments for the cache's ``get_or_compute``; where there are none, it is not needed."""
 
+    near: Any = None
+    """The copies that this process has of results, if any are to be kept."""
+
+    token: object = field(default_factory=object)
+    """Tells the functions apart whose results these are, for as long as the process lives."""
+
     has_warned: bool = False
 
 
@@ -67,10 +74,14 @@ class StoredCall:
         """Remove the stored result, if any."""
         return self._policy.cache.delete(self._key)
 
-    def get_or_compute(self, compute: Callable[[], Any]) -> Any:
-        """Return the stored result, or what ``compute`` returns, in the way that the function's options ask."""
+    def get_or_compute(self, compute: Callable[[], Any], near: Any = None) -> Any:
+        """Return the stored result, or what ``compute`` returns, in the way that the function's options ask.
+
+        ``near`` is by what this process finds its copy, if there is a shorter way than the call's key.
+        """
         policy = self._policy
-        return policy.cache.get_or_compute(self._key, {}, compute, *_given(policy.timeout), **policy.options)
+        options = policy.options if near is None else policy.options | {"near": near}
+        return policy.cache.get_or_compute(self._key, {}, compute, *_given(policy.timeout), **options)
 
 
 class CachedFunction(Generic[P, R]):
@@ -81,14 +92,18 @@ class CachedFunction(Generic[P, R]):
     def __init__(self, func: Callable[P, R], policy: Policy) -> None:
         update_wrapper(self, func)
         self._policy = policy
+        self._is_quick: bool = policy.near is not None and policy.extra is None and _is_constant(func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        near = self._quick_key(args, kwargs) if self._is_quick else None
+        if near is not None and (value := self._policy.near.get(near, _MISS)) is not _MISS:
+            return cast(R, value)
         stored = self.key(*args, **kwargs)
+        if self._policy.options:
+            return cast(R, stored.get_or_compute(lambda: self.__wrapped__(*args, **kwargs), near))
         value = stored.get(_MISS)
         if value is not _MISS:
             return cast(R, value)
-        if self._policy.options:
-            return cast(R, stored.get_or_compute(lambda: self.__wrapped__(*args, **kwargs)))
         value = self.__wrapped__(*args, **kwargs)
         try:
             stored.set(value)
@@ -127,6 +142,14 @@ class CachedFunction(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<cached {self.__wrapped__!r}>"
 
+    def _quick_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what tells this call from all others in this process; None where only its key can."""
+        kinds = tuple(map(type, args))
+        if not kwargs:
+            return (self._policy.token, args, kinds) if _QUICK.issuperset(kinds) else None
+        kinds += tuple(map(type, kwargs.values()))
+        return (self._policy.token, args, *kwargs.items(), kinds) if _QUICK.issuperset(kinds) else None
+
     def _return_unstored(self, error: DumpError) -> None:
         if not self._policy.has_warned:
             self._policy.has_warned = True
@@ -141,12 +164,15 @@ class CachedCoroutineFunction(CachedFunction[P, Coroutine[Any, Any, T]]):
         _mark_as_coroutine_function(self)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        near = self._quick_key(args, kwargs) if self._is_quick else None
+        if near is not None and (value := self._policy.near.get(near, _MISS)) is not _MISS:
+            return cast(T, value)
         stored = self.key(*args, **kwargs)
+        if self._policy.options:
+            return await self._get_or_compute(stored, lambda: self.__wrapped__(*args, **kwargs), near)
         value = await self._ask(stored.get, _MISS)
         if value is not _MISS:
             return cast(T, value)
-        if self._policy.options:
-            return await self._get_or_compute(stored, lambda: self.__wrapped__(*args, **kwargs))
         value = await self.__wrapped__(*args, **kwargs)
         try:
             await self._ask(stored.set, value)
@@ -161,9 +187,11 @@ class CachedCoroutineFunction(CachedFunction[P, Coroutine[Any, Any, T]]):
 
         return await asyncio.to_thread(method, *args)
 
-    async def _get_or_compute(self, stored: StoredCall, compute: Callable[[], Awaitable[T]]) -> T:
+    async def _get_or_compute(
+        self, stored: StoredCall, compute: Callable[[], Awaitable[T]], near: Any = None
+    ) -> T:
         if _is_async(self._policy.cache):
-            return cast(T, await stored.get_or_compute(compute))
+            return cast(T, await stored.get_or_compute(compute, near))
         import asyncio
 
         # The thread waits for the lock and holds it; the function itself runs where its caller does.
@@ -172,7 +200,7 @@ class CachedCoroutineFunction(CachedFunction[P, Coroutine[Any, Any, T]]):
         def compute_on_loop() -> T:
             return asyncio.run_coroutine_threadsafe(_awaited(compute()), loop).result()
 
-        return cast(T, await asyncio.to_thread(stored.get_or_compute, compute_on_loop))
+        return cast(T, await asyncio.to_thread(stored.get_or_compute, compute_on_loop, near))
 
 
 class Decorator(Protocol):
@@ -195,6 +223,7 @@ def cached(
     extra: Any = ...,
     lock: bool = ...,
     stale: float = ...,
+    near: bool = ...,
 ) -> Decorator: ...
 
 
@@ -207,22 +236,37 @@ def cached(
     extra: Any = None,
     lock: bool = False,
     stale: float = 0.0,
+    near: bool = False,
 ) -> Any:
     """Make a function keep its results in ``cache``, by its arguments.
 
     ``timeout`` is in seconds, the cache's own if not given. ``extra`` is anything else that the results depend
     on. With ``lock`` a result is computed by one caller while the others wait; with ``stale`` they get the old
-    one meanwhile, for at most so many seconds. Both need a cache with ``get_or_compute``.
+    one meanwhile, for at most so many seconds. With ``near`` this process keeps copies of results, which may be
+    older than the results of others by the cache's ``near_max_age``. All need a cache with ``get_or_compute``.
     """
-    options = {name: value for name, value in (("lock", lock), ("stale", stale)) if value}
+    asked = (("lock", lock), ("stale", stale), ("near", near))
+    options = {name: value for name, value in asked if value}
     if options and not hasattr(cache, "get_or_compute"):
         raise ConfigurationError(f"{cache!r} has no get_or_compute, which {[*options]} needs: leave it out")
 
     def decorate(func: Callable[..., Any]) -> CachedFunction[..., Any]:
         kind = CachedCoroutineFunction if _is_coroutine(func, cache) else CachedFunction
-        return kind(func, Policy(cache, timeout, extra, options))
+        return kind(func, Policy(cache, timeout, extra, options, cache.near if near else None))
 
     return decorate if func is None else decorate(func)
+
+
+_QUICK: frozenset[type] = frozenset({str, bytes, int, bool, type(None)})
+"""Arguments that are equal if their keys are, types being equal. (0.0 and -0.0 have two keys.)"""
+
+
+def _is_constant(func: Any) -> bool:
+    """Return whether the key of a call depends on nothing that can change but its arguments."""
+    if type(func) is not FunctionType or func.__closure__:
+        return False
+    defaults = (*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values())
+    return _QUICK.issuperset(map(type, defaults))
 
 
 def _is_coroutine(func: Any, cache: Any) -> bool:

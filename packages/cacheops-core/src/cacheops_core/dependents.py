@@ -12,8 +12,8 @@ from .conditions import Dependencies
 from .decorators import CachedFunction, Decorator, Policy
 from .errors import CacheMiss
 from .flows import Flow
-from .simple import forget
-from .verbs import NOT_GIVEN, Samples
+from .near import Near
+from .verbs import NOT_GIVEN, NOTHING, Samples
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,15 +37,22 @@ class Decorating(ComputingVerbs):
         extra: Any = ...,
         lock: bool = ...,
         stale: float = ...,
+        near: bool = ...,
     ) -> Decorator: ...
 
     def cached(self, func: Any = None, /, **options: Any) -> Any:
         """Keep a function's results by its arguments: ``@cache.cached`` or ``@cache.cached(timeout=60)``.
 
         ``f.invalidate(*args)`` drops the result of one call. ``extra`` is anything else that results depend
-        on; ``lock`` and ``stale`` are as in ``get_or_compute``.
+        on; ``lock``, ``stale`` and ``near`` are as in ``get_or_compute``.
         """
-        return decorators.cached(self, func, **options)
+        # Where there are copies, whoever drops a result tells all who have one.
+        cache = self._dependent(NOTHING, is_near=True) if options.get("near") else self
+        return decorators.cached(cache, func, **options)
+
+    def _dependent(self, dependencies: Dependencies, is_near: bool) -> Dependent:
+        kind = AsyncDependent if inspect.iscoroutinefunction(self.driver.run) else Dependent
+        return kind(self, dependencies, is_near)
 
     def cached_as(
         self,
@@ -54,20 +61,27 @@ class Decorating(ComputingVerbs):
         extra: Any = None,
         lock: bool = False,
         stale: float = 0.0,
+        near: bool = False,
     ) -> Decorator:
         """Keep a function's results by its arguments until what it depends on changes.
 
         ``@cache.cached_as({"product": [{"category": 7}]})``, or a table's name for any change in it.
         """
         dependencies = Dependencies().merge(*map(Dependencies.coerce, samples))
-        kind = AsyncDependent if inspect.iscoroutinefunction(self.driver.run) else Dependent
-        dependent = kind(self, dependencies)
+        dependent = self._dependent(dependencies, near)
         checked = decorators.cached(dependent, timeout=timeout, extra=extra)
 
         def decorate(func: Callable[P, R]) -> CachedFunction[P, R]:
             # Always by way of get_or_compute, which asks for the stamps before it computes.
             return type(checked(func))(
-                func, Policy(dependent, timeout, extra, {"lock": lock, "stale": stale})
+                func,
+                Policy(
+                    dependent,
+                    timeout,
+                    extra,
+                    {"lock": lock, "stale": stale, "near": near},
+                    dependent.near if near else None,
+                ),
             )
 
         return decorate
@@ -76,9 +90,11 @@ class Decorating(ComputingVerbs):
 class Dependent:
     """A cache of results that all depend on the same, in the words that decorators use."""
 
-    def __init__(self, cache: Decorating, dependencies: Dependencies) -> None:
+    def __init__(self, cache: Decorating, dependencies: Dependencies, is_near: bool) -> None:
         self._cache = cache
         self._dependencies = dependencies
+        self._is_near = is_near
+        self.near: Near = cache.near
 
     def get(self, key: Any, default: Any = NOT_GIVEN) -> Any:
         """Return what is stored for a call; without a default, raise CacheMiss if there is nothing."""
@@ -104,11 +120,13 @@ class Dependent:
         return lookup.value if lookup.is_hit else default
 
     def _setting(self, key: Any, value: Any, timeout: Any) -> Flow[bool]:
+        if self._is_near:
+            yield from self._deleting(key)
         lookup = yield from self._cache.looking_up(key, self._dependencies, timeout)
         return (yield from self._cache.filling(lookup, value))
 
     def _deleting(self, key: Any) -> Flow[bool]:
-        return bool((yield from forget(self._cache.key_of(key, self._dependencies))))
+        return (yield from self._cache.forgetting(self._cache.key_of(key, self._dependencies)))
 
 
 class AsyncDependent(Dependent):

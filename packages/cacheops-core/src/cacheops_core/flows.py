@@ -75,7 +75,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .conditions import Row, conjunction_text, quoted_row, scheme
-from .scripts import ACQUIRE, DROP, FENCE, RELEASE, Script
+from .scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE, Script
 from .stamps import FORMAT, StampKeys, TableKeys
 
 T = TypeVar("T")
@@ -265,7 +265,7 @@ _OURS = re.compile(rb"e:[0-9a-f]{32}(?::old)?|[gs]:\{[^{}]+\}|c:\{[^{}]+\}:.*")
 
 
 def sweep(prefix: str) -> Flow[None]:
-    """Remove every entry, stamp and registry below the prefix, and no other key.
+    """Remove every entry, stamp and registry below the prefix, and no other key; then all near copies.
 
     Fences stay: the transactions that they stand for may yet commit, and end them. A generation that a
     reader makes meanwhile is of no harm: what is stored under it was read after the sweep had begun.
@@ -279,3 +279,18 @@ def sweep(prefix: str) -> Flow[None]:
             yield tuple(Call(DROP, (key,), ()) for key in ours)
         if not int(cursor):
             break
+    yield _forget(prefix, f"{prefix}e:")
+
+
+def forget(prefix: str, key: str) -> Flow[bool]:
+    """Remove an entry, and the near copies of it; return whether there was one."""
+    return bool((yield _forget(prefix, key)))
+
+
+def _forget(prefix: str, key: str) -> Call:
+    return Call(FORGET, (key,), (channel(prefix),))
+
+
+def channel(prefix: str) -> str:
+    """Return the name of the channel on which near caches are told what has gone; scripts make it as well."""
+    return f"{prefix}near"

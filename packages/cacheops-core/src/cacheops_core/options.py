@@ -50,6 +50,15 @@ class CacheOptions:
     """What payloads are signed with, so that nothing is loaded that strangers have put into the store. Of
     several keys the first one signs, and what any of them has signed is loaded."""
 
+    near_size: int = 10_000
+    """Copies that a process keeps in its own memory, at most, of what is asked for with ``near``."""
+
+    near_bytes: int = 64 * 2**20
+    """Bytes that these copies may take, about."""
+
+    near_max_age: float = 1.0
+    """Seconds after which a copy is checked against the server: how old an answer may be at worst."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.degrade, bool):
             raise ConfigurationError(f"degrade must be True or False, got {self.degrade!r}")
@@ -62,7 +71,19 @@ class CacheOptions:
             raise ConfigurationError(
                 "fence_lifetime must be a number of seconds, got None: a fence needs an end"
             )
-        for name in ("max_schemes", "max_conjunctions", "max_fences", "compress_above"):
+        object.__setattr__(self, "near_max_age", seconds(self.near_max_age, "near_max_age"))
+        if self.near_max_age is None:
+            raise ConfigurationError(
+                "near_max_age must be a number of seconds, got None: a copy whose message is lost needs an end"
+            )
+        for name in (
+            "max_schemes",
+            "max_conjunctions",
+            "max_fences",
+            "compress_above",
+            "near_size",
+            "near_bytes",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"{name} must be a whole number of at least 1, got {value!r}")

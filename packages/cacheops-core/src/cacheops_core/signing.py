@@ -16,7 +16,7 @@ from hmac import compare_digest
 from typing import Any
 
 from .errors import ConfigurationError
-from .serializers import LoadError, Place, resolve
+from .serializers import LoadError, Place, Serializer, resolve
 
 __all__ = ["Signed", "secrets"]
 
@@ -56,12 +56,17 @@ class Signed:
 
     def loads_for(self, place: Place, payload: bytes) -> Any:
         """Return the value of bytes that were made for this place; raise LoadError if these were not."""
+        serializer, payload = self.unwrap(place, payload)
+        return serializer.loads(payload)
+
+    def unwrap(self, place: Place, payload: bytes) -> tuple[Serializer, bytes]:
+        """Return the other serializer, and its payload if that was signed for this place."""
         if not payload.startswith(_MARK) or len(payload) < _START:
             raise LoadError(f"{len(payload)} stored bytes are not signed")
         signature, payload = payload[len(_MARK) : _START], payload[_START:]
         if not any(compare_digest(signature, _signature(keyed, place, payload)) for keyed in self._keyed):
             raise LoadError(f"{len(payload)} stored bytes were not signed for this place by a key of ours")
-        return self._serializer.loads(payload)
+        return self._serializer, payload
 
 
 def secrets(key: Any, name: str = "signing_key") -> tuple[bytes, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import simple
+from . import near_writes, simple
 from .errors import CacheMiss, ConfigurationError
 from .flows import Flow
 from .serializers import is_bound
@@ -37,20 +37,20 @@ class SimpleVerbs(Verbs):
         """Store values; raise DumpError, and store none, if one of them cannot be stored."""
         named = [(self._simple_key(key), value) for key, value in values]
         entries = {name: simple.encode(self.serializer, name, value) for name, value in named}
-        yield from self._unless_down(simple.write(entries, self._lifetime(timeout)), None)
+        yield from self._changing(entries, simple.write(entries, self._lifetime(timeout)), None)
 
     def adding(self, key: Any, value: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
         """Store a value if there is none yet; return whether it was."""
         name = self._simple_key(key)
         flow = simple.add(name, simple.encode(self.serializer, name, value), self._lifetime(timeout))
-        return bool((yield from self._unless_down(flow, False)))
+        return bool((yield from self._changing([name], flow, False)))
 
     def incrementing(self, key: Any, delta: int, timeout: Any = NOT_GIVEN) -> Flow[int]:
         """Add to a whole number; where the server is away, as if there were none yet."""
         name, lifetime = self._simple_key(key), self._lifetime(timeout)
         is_readable = not is_bound(self.serializer)
         flow = simple.incr(name, delta, lifetime) if is_readable else self._adding_to(name, delta, lifetime)
-        total = yield from self._unless_down(flow, delta)
+        total = yield from self._changing([name], flow, delta)
         if total is None:
             raise ConfigurationError(
                 f"incr needs a whole number of 64 bits under {key!r}, got another value: set it to one first"
@@ -59,8 +59,9 @@ class SimpleVerbs(Verbs):
 
     def incrementing_what_is_there(self, key: Any, delta: int) -> Flow[int | None]:
         """Add to a whole number, whose end stays where it is; None if there is no number."""
-        flow = self._adding_to(self._simple_key(key), delta, None)
-        return (yield from self._unless_down(flow, None))  # type: ignore[no-any-return]  # flows are
+        name = self._simple_key(key)
+        flow = self._changing([name], self._adding_to(name, delta, None), None)
+        return (yield from flow)  # type: ignore[no-any-return]  # flows are
 
     def touching(self, key: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
         """Let a value live on for so many seconds from now; return whether there is one."""
@@ -69,12 +70,20 @@ class SimpleVerbs(Verbs):
 
     def deleting(self, key: Any) -> Flow[bool]:
         """Remove a value; return whether there was one."""
-        return bool((yield from self._unless_down(simple.forget(self._simple_key(key)), False)))
+        name = self._simple_key(key)
+        return bool((yield from self._changing([name], simple.forget(name), False)))
 
     def deleting_many(self, keys: Iterable[Any]) -> Flow[int]:
         """Remove values, in one round trip; return how many there were."""
-        flow = simple.forget_many(self._simple_key(key) for key in keys)
-        return int((yield from self._unless_down(flow, 0)))
+        names = [self._simple_key(key) for key in keys]
+        return int((yield from self._changing(names, simple.forget_many(names), 0)))
+
+    def _changing(self, names: Iterable[str], flow: Flow[Any], otherwise: Any) -> Flow[Any]:
+        # Near copies of other processes end at their age: to tell them of each value would cost them more.
+        try:
+            return (yield from self._unless_down(flow, otherwise))
+        finally:
+            near_writes.drop_entries(self.options.prefix, names)
 
     def _adding_to(self, name: str, delta: int, lifetime: int | None) -> Flow[int | None]:
         # Without a lifetime, to nothing but what is there.

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from os import urandom
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from . import conditions, flows, simple
+from . import conditions, flows, near_writes, simple
 from .conditions import ANY_ROW, Conjunction, Dependencies
 from .errors import BackendError
 from .flows import Flow
 from .keys import stable_key
+from .near import MISS, Near, Ticket, cannot_change
 from .options import CacheOptions, seconds
-from .protection import protected
-from .serializers import DumpError, LoadError, Serializer, dump, load
-from .stamps import NONCE, StampKeys
+from .protection import protected, unwrapped
+from .serializers import DumpError, LoadError, Place, Serializer, dump, load
+from .stamps import FORMAT, NONCE, StampKeys
 from .units import Owed, Unit, compact, merge
 
 T = TypeVar("T")
@@ -32,9 +33,6 @@ log: logging.Logger = logging.getLogger("cacheops")
 
 NOT_GIVEN: Any = object()
 """Stands for an argument that was left out, where None means something."""
-
-MISS: Any = object()
-"""Stands for a value that there is not, where None is one."""
 
 NOTHING = Dependencies()
 """What a value depends on that nothing invalidates but time."""
@@ -60,6 +58,10 @@ class Lookup:
     """What an answer computed from now on may be stored under; None if it may not be stored."""
     outdated: bytes | None = None
     """An entry whose answer has been invalidated, with the head that it was stored under."""
+    near: Hashable = False
+    """By what this process finds its copy of the answer; False if it is to have none."""
+    ticket: Ticket | None = None
+    """The right to keep a copy."""
     told: Callable[[bool], None] | None = None
     """Called with whether an answer was stored, where somebody wants to know."""
 
@@ -85,17 +87,39 @@ class Verbs:
         self.latest_birth: int = 0
         """The youngest stamp that this process has seen, in microseconds of the server's clock."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
+        options = self.options
+        self.near: Near = Near(options.prefix, options.near_size, options.near_bytes, options.near_max_age)
+        """The copies that this process has of what is asked for with ``near``."""
         self._owed = Owed()
         self._warned: set[str] = set()
 
     # Reading
 
-    def looking_up(self, key: Any, dependencies: Samples, timeout: Any = NOT_GIVEN) -> Flow[Lookup]:
+    def looking_up(
+        self, key: Any, dependencies: Samples, timeout: Any = NOT_GIVEN, near: Hashable = False
+    ) -> Flow[Lookup]:
         """Return what is stored, or under which stamps an answer may be."""
+        lookup = self.looking_near(key, dependencies, timeout, near)
+        if not lookup.is_hit:
+            yield from self.looking_farther(lookup)
+        return lookup
+
+    def looking_near(
+        self, key: Any, dependencies: Samples, timeout: Any = NOT_GIVEN, near: Hashable = False
+    ) -> Lookup:
+        """Return what is to be looked up; it is found already if this process has a copy."""
         stamps = self._stamp_keys(Dependencies.coerce(dependencies))
         lookup = Lookup(self._entry_key(key, stamps), stamps, self._timeout(timeout))
-        yield from self._unless_down(self._looking(lookup), None)
+        if near is not False:
+            lookup.near = lookup.key if near is True else near
+            value = self.near.get(lookup.near)
+            if value is not MISS:
+                lookup.value, lookup.is_hit = value, True
         return lookup
+
+    def looking_farther(self, lookup: Lookup) -> Flow[None]:
+        """Ask the server for what this process has no copy of."""
+        yield from self._unless_down(self._looking(lookup), None)
 
     def filling(self, lookup: Lookup, value: Any) -> Flow[bool]:
         """Store an answer that was computed after its lookup; return whether it was."""
@@ -107,14 +131,44 @@ class Verbs:
                 payload = dump(self.serializer, value, (lookup.key, lookup.head))
                 flow = flows.fill(lookup.key, lookup.head, payload, lifetime)
             else:
-                entry = simple.encode(self.serializer, lookup.key, value)
-                flow = simple.write({lookup.key: entry}, lifetime)
+                payload = simple.encode(self.serializer, lookup.key, value)
+                flow = simple.write({lookup.key: payload}, lifetime)
         except DumpError as error:
             self._warn_once(error)
             return False
-        return (yield from self._unless_down(flow, MISS)) is not MISS
+        is_stored = (yield from self._unless_down(flow, MISS)) is not MISS
+        if is_stored and lookup.ticket is not None:
+            self._keep_filled(lookup, payload)
+        return is_stored
+
+    def _keep_filled(self, lookup: Lookup, payload: bytes) -> None:
+        # What the payload becomes, not what was stored: JSON makes a list of a tuple.
+        lifetime = float("inf") if lookup.timeout is None else lookup.timeout
+        try:
+            if lookup.stamps.keys:
+                place: Place = (lookup.key, lookup.head or b"")
+                self._keep(lookup, load(self.serializer, payload, place), payload, place, lifetime)
+            else:
+                value = simple.decode(self.serializer, lookup.key, payload)
+                self._keep(lookup, value, payload[len(FORMAT) :], (lookup.key, FORMAT), lifetime)
+        except LoadError as error:
+            log.warning("Entry %s will count as a miss: %s", lookup.key, error)
+
+    def _keep_found(self, lookup: Lookup, payload: bytes, place: Place) -> None:
+        # Nobody knows how much of the entry's time is left: enough, if it is stored for longer than a copy lives.
+        if lookup.timeout is None or lookup.timeout > self.near.max_age:
+            self._keep(lookup, lookup.value, payload, place, self.near.max_age)
+
+    def _keep(self, lookup: Lookup, value: Any, payload: bytes, place: Place, lifetime: float) -> None:
+        loads = None
+        if lookup.ticket is not None:
+            if not cannot_change(value):
+                loads, payload = unwrapped(self.serializer, payload, place)
+            self.near.keep(lookup.ticket, value if loads is None else payload, loads, len(payload), lifetime)
 
     def _looking(self, lookup: Lookup) -> Flow[None]:
+        if lookup.near is not False:
+            lookup.ticket = self.near.ticket(lookup.near, lookup.key, lookup.stamps)
         if not lookup.stamps.keys:
             yield from self._looking_for_a_value(lookup)
             return
@@ -125,8 +179,11 @@ class Verbs:
             log.warning("What stands under %s is no entry and counts as a miss", lookup.key)
         if found.payload is not None and found.head is not None:
             try:
-                lookup.value = load(self.serializer, found.payload, (lookup.key, found.head))
+                place = (lookup.key, found.head)
+                lookup.value = load(self.serializer, found.payload, place)
                 lookup.is_hit = True
+                if lookup.ticket is not None:
+                    self._keep_found(lookup, found.payload, place)
             except LoadError as error:
                 # Garbage, another version's classes, a changed serializer: whatever it is, it is a miss.
                 log.warning("Entry %s counts as a miss: %s", lookup.key, error)
@@ -141,6 +198,8 @@ class Verbs:
         lookup.head = lookup.stamps.head(())
         if entry is not None:
             lookup.value, lookup.is_hit = self._decoded(lookup.key, entry)
+            if lookup.is_hit:
+                self._keep_found(lookup, entry[len(FORMAT) :], (lookup.key, FORMAT))
 
     def _decoded(self, name: str, entry: bytes) -> tuple[Any, bool]:
         try:
@@ -215,7 +274,10 @@ class Verbs:
         changes, options = compact(unit.changes), self.options
         lifetime = milliseconds(options.fence_lifetime)
         flow = flows.fence(options.prefix, unit.id, changes, lifetime, options.max_fences)
-        self._learn((yield from self._unless_down(flow, {})))
+        try:
+            self._learn((yield from self._unless_down(flow, {})))
+        finally:
+            near_writes.drop_changes(options.prefix, changes)
 
     def releasing(self, unit: Unit) -> Flow[None]:
         """After COMMIT or rollback: drop what depends on a unit's changes; what can not be, is owed."""
@@ -228,6 +290,20 @@ class Verbs:
         """Drop what depends on rows of a table that have been committed, on any of them if none is given."""
         changes = {table: [conditions.row(row) for row in rows] or None}
         yield from self._unless_down(self._releasing(uuid4().hex, changes), None)
+
+    def sweeping(self) -> Flow[None]:
+        """Drop all that is stored below the prefix, and every copy of it."""
+        try:
+            yield from flows.sweep(self.options.prefix)
+        finally:
+            near_writes.drop_all(self.options.prefix)
+
+    def forgetting(self, name: str) -> Flow[bool]:
+        """Remove one entry, and every copy of it; return whether there was one."""
+        try:
+            return bool((yield from flows.forget(self.options.prefix, name)))
+        finally:
+            near_writes.drop_entries(self.options.prefix, [name])
 
     def unit_of(self, changes: Iterable[tuple[str, Mapping[str, Any]] | str]) -> Unit:
         """Return a unit of work with these changes: rows of a table, or a table's name for all of it."""
@@ -246,6 +322,8 @@ class Verbs:
             # Cancelled or failed: the transaction is over, and others may be served what it has changed.
             self._owed.add(changes)
             raise
+        finally:
+            near_writes.drop_changes(self.options.prefix, changes)
 
     # The server is away
 

@@ -19,7 +19,7 @@ from django.db.models import Q, QuerySet
 
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
-from cacheops_core.verbs import MISS
+from cacheops_core.near import MISS
 
 from . import async_caches, counters, events, reads
 from .signals import cache_read

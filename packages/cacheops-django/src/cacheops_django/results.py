@@ -20,8 +20,9 @@ from django.db import connections
 
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies
+from cacheops_core.near import MISS
 from cacheops_core.options import seconds
-from cacheops_core.verbs import MISS, Verbs
+from cacheops_core.verbs import Verbs
 
 from . import async_caches, conf, counters, events, keying
 from .reads import NOT_GIVEN, Noting, tell

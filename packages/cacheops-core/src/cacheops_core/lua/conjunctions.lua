@@ -10,6 +10,23 @@
 
 local LONG_TEXT = 96
 
+local MOST_TOLD = 100
+
+-- Tells near caches which stamps are no more: the keys, or nil for the whole table. The message is the
+-- generation's key, then the others, a line each.
+local function tell(keys)
+    local message = KEYS[1]
+    if keys and #keys <= MOST_TOLD then
+        if #keys == 0 then
+            return
+        end
+        message = message .. '\n' .. table.concat(keys, '\n')
+    end
+    -- No prefix has a brace. Whom an ACL forbids to publish may write all the same: copies end at their age.
+    local prefix = string.sub(KEYS[1], 1, string.find(KEYS[1], '{', 1, true) - 3)
+    redis.pcall('PUBLISH', prefix .. 'near', message)
+end
+
 local function is_sorted_set(key)
     return redis.call('TYPE', key).ok == 'zset'
 end

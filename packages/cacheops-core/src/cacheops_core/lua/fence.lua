@@ -5,6 +5,7 @@
 -- died does not live on in a fence that others keep renewing.
 --
 -- ARGV[5] milliseconds that the fence stands if nobody releases it
+-- Tells near caches what is fenced, in this same step: whoever asks the server later is told by the fence.
 -- Returns the table's registry, so that the writer knows which fields to look at next time.
 
 local LIFETIME = tonumber(ARGV[5])
@@ -46,4 +47,5 @@ else
         put_fence(key)
     end
 end
+tell(#schemes > 0 and keys or nil)
 return schemes

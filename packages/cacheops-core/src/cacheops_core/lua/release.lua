@@ -2,27 +2,38 @@
 -- as it is now. Where a stamp stands instead (the fence had expired, or was lost), drops the stamp: it may
 -- have been born before COMMIT. On its own, without a fence before, this is an invalidation after the fact.
 --
+-- Where this unit's own fence has stood until now, near caches have been told and nobody could fill since.
+-- Where it has not, they are told again.
 -- Returns the table's registry.
 
+-- Returns whether the unit's fence still stood.
 local function leave(key)
-    -- A stamp, or garbage: either goes.
-    if type(redis.pcall('ZREM', key, ARGV[1])) == 'table' then
+    local left = redis.pcall('ZREM', key, ARGV[1])
+    if type(left) == 'table' then
+        -- A stamp, or garbage: either goes.
         redis.call('DEL', key)
     end
+    return left == 1
 end
 
-leave(KEYS[3])
+local was_committing = leave(KEYS[3])
 local schemes = registry()
 local keys = conjunctions(schemes)
 -- The whole table may have been fenced where the rows would do now: the registry has changed since.
-if is_sorted_set(KEYS[1]) then
-    redis.call('ZREM', KEYS[1], ARGV[1])
-end
+local has_stood = is_sorted_set(KEYS[1]) and redis.call('ZREM', KEYS[1], ARGV[1]) == 1
 if keys == nil or #schemes == 0 then
     drop_unless_fence(KEYS[1])
-else
-    for _, key in ipairs(keys) do
-        leave(key)
+    -- Nobody registers a scheme while a unit stands in f:{table}: no registry before, none now, none between.
+    if not has_stood and not (#schemes == 0 and was_committing) then
+        tell(nil)
     end
+else
+    local lost = {}
+    for _, key in ipairs(keys) do
+        if not leave(key) then
+            lost[#lost + 1] = key
+        end
+    end
+    tell(lost)
 end
 return schemes
