@@ -74,6 +74,13 @@ class Examined(NamedTuple):
     """The query without its values."""
     compiler: Any
     """One that has set the query up: it knows the columns."""
+    named: dict[str, int]
+    """How often the SQL names each table."""
+    is_windowed: bool
+
+    def alike(self, query: Query, vendor: str) -> Dependencies:
+        """Return what the result of a query depends on that differs in the values of its conditions only."""
+        return _narrowed(self.compiler.query, query.where, self.named, self.is_windowed, vendor)
 
 
 def examine(query: Query, using: str) -> Examined:
@@ -93,16 +100,19 @@ def examine(query: Query, using: str) -> Examined:
     for resolved, *_ in [*ordering, *selected]:
         expressions += _within(resolved)
     refuse_unknown(expressions)
-    found = _narrowed(query, _tables_in(sql, connection), expressions, connection.vendor)
-    return Examined(found, sql, compiler)
+    named = _tables_in(sql, connection)
+    is_windowed = any(isinstance(expression, Window) for expression in expressions)
+    found = _narrowed(query, query.where, named, is_windowed, connection.vendor)
+    return Examined(found, sql, compiler, named, is_windowed)
 
 
-def _narrowed(query: Query, named: dict[str, int], expressions: list[Any], vendor: str) -> Dependencies:
+def _narrowed(
+    query: Query, where: WhereNode, named: dict[str, int], is_windowed: bool, vendor: str
+) -> Dependencies:
     conjunctions: dict[str, set[Conjunction]] = {}
     mentions: dict[str, int] = {}
     if not query.combinator:
-        is_windowed = any(isinstance(expression, Window) for expression in expressions)
-        branches = ANY if is_windowed else _branches(query.where, query, vendor)
+        branches = ANY if is_windowed else _branches(where, query, vendor)
         for alias, join in query.alias_map.items():
             if query.alias_refcount[alias]:
                 table = join.table_name

@@ -96,6 +96,16 @@ def _check(node: Any, known: frozenset[str]) -> None:
         raise Unknown(f"{tag(type(node))} carries {sorted(node.__dict__.keys() - known)}")
 
 
+def is_fresh_where(node: WhereNode) -> bool:
+    """Tell whether a part of a condition carries nothing but what it was made with."""
+    return len(node.__dict__) == _FRESH_WHERE
+
+
+def is_fresh_lookup(node: Any) -> bool:
+    """Tell whether a lookup carries nothing but what it was made with."""
+    return len(node.__dict__) == _FRESH_LOOKUP
+
+
 def _where(node: WhereNode) -> tuple[Any, ...]:
     children = [encode(child) for child in node.children]
     if len(node.__dict__) != _FRESH_WHERE:

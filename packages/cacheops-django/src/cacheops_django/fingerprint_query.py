@@ -32,7 +32,7 @@ _PASSED_OVER = computed_attributes(Query) | {
 }
 
 
-def encode_query(query: Query) -> tuple[Any, ...]:
+def encode_query(query: Query, encode_where: Callable[[Any], Any] = encode) -> tuple[Any, ...]:
     """Return the form of a query; only what differs from a fresh one takes room in it."""
     if type(query) is not Query:
         raise Unknown(f"{type(query).__qualname__} is not a plain query")
@@ -40,7 +40,7 @@ def encode_query(query: Query) -> tuple[Any, ...]:
     model = attributes["model"]
     form: list[Any] = ["query", model and model_key(model), _tables(query, attributes["alias_map"])]
     if attributes["where"].children:
-        form.append(encode(attributes["where"]))
+        form.append(encode_where(attributes["where"]))
     if attributes["annotations"]:
         form.append(("annotations", *map(_plain_or_encoded, _flat(attributes["annotations"]))))
     if attributes["_filtered_relations"]:

@@ -23,6 +23,7 @@ from cacheops_django.fingerprint_models import model_key, select_related_form
 from cacheops_django.fingerprint_nodes import computed_attributes, output_form
 from cacheops_django.fingerprint_query import encode_query
 from cacheops_django.fingerprint_values import Unknown, dump, encode, is_known, path, tag
+from cacheops_django.patterns import encode_pattern
 from cacheops_django.reasons import KindName, Reason
 
 
@@ -47,16 +48,37 @@ def fingerprint(
     `op` names what is asked: "fetch", or a tuple that begins with such a name and holds its arguments,
     expressions included. `extra` is whatever else makes results differ. Raises `Unfingerprintable`.
     """
-    head = (model_key(model), tag(iterable_class), using, *_clock())
     try:
-        asked = op if type(op) is str else encode(op)
-        more = encode(extra) if extra else None
+        asked = _asked(using, op, model, iterable_class, extra)
         try:
-            return dump((head, asked, more, encode_query(query)))
+            return dump((*asked, encode_query(query)))
         except Unknown:
-            return dump((head, asked, more, _compiled(query, using)))
+            return dump((*asked, _compiled(query, using)))
     except Unknown as unknown:
         raise Unfingerprintable(str(unknown)) from unknown
+
+
+def pattern(
+    query: Query,
+    using: str,
+    op: Hashable,
+    model: type[Model],
+    iterable_class: type,
+    extra: tuple[Any, ...] = (),
+) -> bytes | None:
+    """Return what questions share that differ in the values of their conditions only; None if one has no such thing."""
+    try:
+        return dump((*_asked(using, op, model, iterable_class, extra), encode_pattern(query)))
+    except Unknown:
+        return None
+
+
+def _asked(
+    using: str, op: Hashable, model: type[Model], iterable_class: type, extra: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Return the form of what is asked of a query."""
+    head = (model_key(model), tag(iterable_class), using, *_clock())
+    return head, op if type(op) is str else encode(op), encode(extra) if extra else None
 
 
 @functools.cache

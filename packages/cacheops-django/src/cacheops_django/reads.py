@@ -27,8 +27,8 @@ from cacheops_core.conditions import Dependencies
 from cacheops_core.verbs import Verbs
 
 from . import caches, conf, counters, events, scopes, tables
-from .dependencies import examine
-from .fingerprints import Unfingerprintable, fingerprint
+from .dependencies import Examined, examine
+from .fingerprints import Unfingerprintable, fingerprint, pattern
 from .instances import Layout
 from .query_texts import readable
 from .reasons import Reason, Uncacheable, log, record
@@ -45,6 +45,7 @@ FETCHING = frozenset({"fetch", "get"})
 """Operations that bring rows."""
 
 KNOWN_PLANS = 10_000
+KNOWN_PATTERNS = 1_000
 
 NOT_GIVEN: Any = object()
 
@@ -79,6 +80,8 @@ class Plan(NamedTuple):
 
 
 _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
+_walked: OrderedDict[bytes, tuple[Plan, Examined]] = OrderedDict()
+"""For each pattern, what the first query has brought that had it."""
 
 
 on_loop: ContextVar[Any] = ContextVar("cacheops_on_loop", default=None)
@@ -282,16 +285,13 @@ def _plan(queryset: QuerySet[Any], query: Query, using: str, op: str, asked: Has
             f"{kind.__module__}.{kind.__qualname__} makes results in a way of its own", "results"
         )
     mode = type(getattr(queryset, "_fetch_mode", None)).__name__
-    key = fingerprint(
-        query, _origin(queryset.model, using), asked, queryset.model, queryset._iterable_class, (mode,)
-    )
+    origin, model = _origin(queryset.model, using), queryset.model
+    question = query, origin, asked, model, queryset._iterable_class, (mode,)
+    key = fingerprint(*question)
     # Equal keys mean equal SQL, and so equal dependencies: a query is walked once per process.
     plan = _plans.get(key)
     if plan is None:
-        if (answers := on_loop.get()) is not None and not answers.may_walk:
-            # To walk a query is to compile it, for which some databases are asked for their version.
-            raise NotOnLoop
-        plan = _plans[key] = _examine(queryset, query, using, op)
+        plan = _plans[key] = _examine(queryset, query, using, op, pattern(*question))
         if len(_plans) > KNOWN_PLANS:
             _plans.popitem(last=False)
     if isinstance(plan, Reason):
@@ -305,7 +305,15 @@ def _origin(model: type[Model], using: str) -> str:
     return DEFAULT_DB_ALIAS if profile and profile.db_agnostic else conf.current().primary_of(using)
 
 
-def _examine(queryset: QuerySet[Any], query: Query, using: str, op: str) -> Plan | Reason:
+def _examine(
+    queryset: QuerySet[Any], query: Query, using: str, op: str, pattern: bytes | None
+) -> Plan | Reason:
+    if pattern is not None and (known := _walked.get(pattern)) is not None:
+        plan, examined = known
+        return plan._replace(found=examined.alike(query, connections[using].vendor))
+    if (answers := on_loop.get()) is not None and not answers.may_walk:
+        # To walk a query is to compile it, for which some databases are asked for their version.
+        raise NotOnLoop
     try:
         examined = examine(query, using)
     except Uncacheable as refusal:
@@ -314,7 +322,12 @@ def _examine(queryset: QuerySet[Any], query: Query, using: str, op: str) -> Plan
     has_objects = op in FETCHING and queryset._iterable_class is ModelIterable
     # A serializer of the project's own may not bring values back as the types that they were.
     keeps_types = conf.current().serializer in serializers.NAMES
-    return Plan(examined.found, tally, Layout(examined.compiler) if has_objects and keeps_types else None)
+    plan = Plan(examined.found, tally, Layout(examined.compiler) if has_objects and keeps_types else None)
+    if pattern is not None:
+        _walked[pattern] = plan, examined
+        if len(_walked) > KNOWN_PATTERNS:
+            _walked.popitem(last=False)
+    return plan
 
 
 def _refuse_open_write(found: Dependencies, using: str) -> None:
@@ -345,3 +358,4 @@ def _warn(text: str) -> None:
 def forget_plans() -> None:
     """Forget what queries depend on, after settings or models have changed."""
     _plans.clear()
+    _walked.clear()
