@@ -33,6 +33,7 @@ soaked = pytest.StashKey[list[Report]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Find out which databases are there; those that are not are named at the end, or are an error."""
     config.addinivalue_line("markers", "one_database: whatever the database, this comes out the same")
+    config.addinivalue_line("markers", "server_databases: for databases that are servers")
     # The processes that tests start find the project's modules as this one does.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     # This process only tells the others what to do. To name their functions it has to import the models.
@@ -66,6 +67,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     kinds = [kind for kind in KINDS if kind not in metafunc.config.stash[missing]]
     if metafunc.definition.get_closest_marker("one_database"):
         kinds = kinds[:1]
+    if metafunc.definition.get_closest_marker("server_databases"):
+        kinds = [kind for kind in kinds if not kind.startswith("sqlite")]
     first, *others = servers_to_test()
     if "database_kind" in names and "redis_server" in names:
         pairs = [(kind, first) for kind in kinds] + [(kinds[0], other) for other in others]

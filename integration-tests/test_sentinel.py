@@ -52,6 +52,13 @@ def test_the_server_that_the_sentinel_names_is_used(process: Actor, primary: Ser
         assert process.do(actions.read, "list", here, pk).value == process.do(actions.truth, "list", here, pk)
 
 
+def test_the_server_that_the_sentinel_names_is_asked_by_coroutines(process: Actor, primary: Server):
+    with sentinel(primary) as port:
+        process.do(use_sentinel, port)
+        _, (pk, *_) = process.do(actions.make_shop)
+        assert process.do(actions.read_on_event_loop, pk) == [False, True]
+
+
 def test_another_server_takes_over(process: Actor, primary: Server, replica: Server):
     with sentinel(primary) as port:
         process.do(use_sentinel, port)

@@ -1,16 +1,18 @@
 """What tests tell a process of the project to do. Arguments and results travel between processes."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from asgiref.sync import sync_to_async
+from django.db import connection, connections, transaction
 from django.db.models import Max, QuerySet
 from django.test import override_settings
 
 from cacheops_core.testing import count_round_trips
-from cacheops_django import caches
+from cacheops_django import async_caches, caches
 from cacheops_django.signals import cache_read
 from project.shop.models import Book, Category, Product, Tag
 
@@ -65,6 +67,23 @@ def read(op: str, category: int, pk: int) -> Answer:
         return Answer(READS[op](category, pk), all(hits))
     finally:
         cache_read.disconnect(note)
+
+
+def read_on_event_loop(pk: int) -> list[bool]:
+    """Ask for a product twice on an event loop, and return whether each answer came without a thread."""
+
+    async def ask() -> list[bool]:
+        cache = caches.current()
+        assert await async_caches.twin(cache) is not None, "threads are asked in its place"
+        asked = []
+        for _ in range(2):
+            with count_round_trips(cache.driver.client) as trips:
+                await Product.objects.aget(pk=pk)
+            asked.append(trips.count == 0)
+        await sync_to_async(connections.close_all)()
+        return asked
+
+    return asyncio.run(ask())
 
 
 def read_all(categories: list[int], pk: int, ops: Iterable[str] = tuple(READS)) -> list[Any]:

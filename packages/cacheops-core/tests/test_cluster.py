@@ -87,6 +87,17 @@ def test_everything_is_dropped_from_all_nodes(cluster, nodes):
     assert not any(client.dbsize() for client in nodes)
 
 
+def test_an_async_cache_that_has_just_been_made_drops_everything_too(cluster, nodes, port):
+    async def drop():
+        cache = AsyncCache(redis.asyncio.RedisCluster(host="127.0.0.1", port=port))
+        await cache.invalidate_all()
+        await cache.close()
+
+    Cache(cluster).set_many({number: number for number in range(100)})
+    asyncio.run(drop())
+    assert not any(client.dbsize() for client in nodes)
+
+
 def test_scripts_are_taught_to_every_node(cluster, nodes):
     cache = Cache(cluster)
     tables = [f"table{number}" for number in range(20)]

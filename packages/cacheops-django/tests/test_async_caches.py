@@ -16,10 +16,14 @@ from django.db import connection, transaction
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 from django.utils.functional import SimpleLazyObject
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from testapp.models import Author, Tag
 
-from cacheops_core.testing import Server
+from cacheops_core.testing import Server, start_server
 from cacheops_django import async_caches, caches, results
+from cacheops_django.clients import make_async_client
+from cacheops_django.connections import Connection
 from cacheops_django.functions import cached, cached_as
 from cacheops_django.signals import cache_read
 
@@ -170,13 +174,37 @@ def test_other_settings_have_another_cache() -> None:
 
 
 def test_a_client_of_the_projects_own_is_asked_in_a_thread(threads: list[str]) -> None:
+    client = caches.current().driver.client
+
     async def main() -> None:
         await names()
         await names()
 
-    with override_settings(CACHEOPS_CLIENT_CLASS="redis.Redis"):
+    own = f"{type(client).__module__}.{type(client).__name__}"
+    with override_settings(CACHEOPS_CLIENT_CLASS=own):
         run(main)
     assert (threads[3:], calls) == (["ask"], ["names"])
+
+
+def test_a_server_that_is_told_by_arguments_is_asked_without_a_thread(threads: list[str]) -> None:
+    async def main() -> None:
+        await names()
+        threads.clear()
+        await names()
+
+    with (
+        start_server() as server,
+        override_settings(CACHEOPS_REDIS={"port": server.port}, CACHEOPS_CLUSTER=None),
+    ):
+        run(main)
+    assert (threads, calls) == ([], ["names"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"retry": Retry(NoBackoff(), 1)}, {"wrong": 1}], ids=["of another kind", "wrong"]
+)
+def test_arguments_that_are_not_for_asyncio_are_left_to_threads(arguments: dict[str, Any]) -> None:
+    assert make_async_client(Connection(arguments=arguments)) is None
 
 
 def test_an_argument_that_asks_the_database_is_asked_in_a_thread() -> None:

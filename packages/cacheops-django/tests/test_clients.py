@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "server, host, port, db",
+    "server, host, port, number",
     [
         pytest.param("redis://h:1/2", "h", 1, 2, id="URL"),
         pytest.param("redis://h", "h", None, None, id="short URL"),
@@ -50,11 +50,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         pytest.param({"host": "h", "unix_socket_path": ""}, "h", 6379, 0, id="no socket"),
     ],
 )
-def test_a_client_goes_where_the_settings_say(server: Any, host: str, port: Any, db: Any) -> None:
+def test_a_client_goes_where_the_settings_say(server: Any, host: str, port: Any, number: Any) -> None:
     client = client_for(CACHEOPS_REDIS=server)
     assert type(client) is redis.Redis
     options = options_of(client)
-    assert (options["host"], options.get("port"), options.get("db")) == (host, port, db)
+    assert (options["host"], options.get("port"), options.get("db")) == (host, port, number)
 
 
 def test_a_socket_replaces_host_and_port() -> None:

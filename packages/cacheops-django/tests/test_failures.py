@@ -27,15 +27,16 @@ def server() -> Iterator[Server]:
 
 
 def at(server: Server) -> dict[str, Any]:
-    """Return where a server is, which is not waited for as long as by default."""
-    return {"host": server.host, "port": server.port, "socket_timeout": 0.5}
+    """Return the settings that say where a server is, which is not waited for as long as by default."""
+    place = {"host": server.host, "port": server.port, "socket_timeout": 0.5}
+    return {"CACHEOPS_REDIS": place, "CACHEOPS_CLUSTER": None}
 
 
 @pytest.fixture(params=["redis.Redis", "valkey.Valkey"])
 def going_on(request: pytest.FixtureRequest, server: Server) -> Iterator[Server]:
     """The settings of a site that goes on without its server, with either library's client."""
     with override_settings(
-        CACHEOPS_REDIS=at(server), CACHEOPS_CLIENT_CLASS=request.param, CACHEOPS_DEGRADE_ON_FAILURE=True
+        **at(server), CACHEOPS_CLIENT_CLASS=request.param, CACHEOPS_DEGRADE_ON_FAILURE=True
     ):
         yield server
 
@@ -43,7 +44,7 @@ def going_on(request: pytest.FixtureRequest, server: Server) -> Iterator[Server]
 @pytest.fixture(params=["redis.Redis", "valkey.Valkey"])
 def failing(request: pytest.FixtureRequest, server: Server) -> Iterator[Server]:
     """The settings of a site that would rather fail."""
-    with override_settings(CACHEOPS_REDIS=at(server), CACHEOPS_CLIENT_CLASS=request.param):
+    with override_settings(**at(server), CACHEOPS_CLIENT_CLASS=request.param):
         yield server
 
 

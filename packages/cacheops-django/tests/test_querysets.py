@@ -136,7 +136,7 @@ def seconds_left(ask: Ask) -> float:
     client = caches.current().driver.client
     client.flushall()
     answer(ask)
-    (entry,) = client.keys("cacheops:e:*")
+    (entry,) = client.scan_iter("cacheops:e:*")
     return float(client.pttl(entry)) / 1000
 
 

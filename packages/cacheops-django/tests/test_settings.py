@@ -1,6 +1,7 @@
 """Every setting takes effect when a test overrides it, and ends to when the override ends."""
 
 import logging
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,10 @@ class Backwards:
         return pickle.loads(payload[::-1])
 
 
-class OwnClient(redis.Redis):
+IS_CLUSTER = os.environ.get("CACHEOPS_TEST_SERVER") == "cluster"
+
+
+class OwnClient(redis.RedisCluster if IS_CLUSTER else redis.Redis):  # type: ignore[misc]
     """A client of the project's own."""
 
 
@@ -95,7 +99,7 @@ EFFECTS: dict[str, tuple[Any, Callable[[], Any], Any, Any]] = {
     "CACHEOPS_CLIENT_CLASS": (
         OwnClient,
         lambda: type(caches.current().driver.client),
-        redis.Redis,
+        redis.RedisCluster if IS_CLUSTER else redis.Redis,
         OwnClient,
     ),
     "CACHEOPS_PREFIX": ("shop:", lambda: caches.current().options.prefix, "cacheops:", "shop:"),
@@ -154,7 +158,7 @@ def test_a_setting_takes_effect_and_ends_to(setting: str) -> None:
 def test_another_server_is_asked_and_the_first_one_again_afterwards(cache_server: Server) -> None:
     keep(Tag.objects.count)
     with start_server() as other:
-        with override_settings(CACHEOPS_REDIS=other.url):
+        with override_settings(CACHEOPS_REDIS=other.url, CACHEOPS_CLUSTER=None):
             assert queries(Tag.objects.count) == 1
             assert is_cached(Tag.objects.count)
             assert keys(other)

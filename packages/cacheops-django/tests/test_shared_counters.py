@@ -15,7 +15,7 @@ from django.core.signals import request_finished
 from django.test import override_settings
 from testapp.models import Tag
 
-from cacheops_core.testing import Server
+from cacheops_core.testing import Cluster, Server
 from cacheops_core.testing.round_trips import count_round_trips
 from cacheops_django import caches, count_reports, counters, shared_counters
 from cacheops_django.count_reports import Figures, by
@@ -95,7 +95,7 @@ def test_nothing_is_sent_where_the_settings_keep_counts_in_the_process():
 
 def test_a_failure_costs_nothing_but_a_pause(cache_server: Server):
     ask()
-    with override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0"):
+    with override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0", CACHEOPS_CLUSTER=None):
         assert not shared_counters.publish()
     assert shared_counters._due > time.monotonic() + 20
     shared_counters.publish()
@@ -142,8 +142,9 @@ def test_a_process_that_ends_sends_its_last_counts(cache_server: Server):
         "from cacheops_django import counters; counters.dropped_everything(); counters._wake()"
     )
     environment = {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": os.pathsep.join(sys.path)}
-    settings = "import settings; settings.CACHEOPS_REDIS, settings.CACHEOPS_COUNTERS_EVERY = "
-    command = [sys.executable, "-c", f"{settings}{cache_server.url!r}, 60; {program}"]
+    place = "CACHEOPS_CLUSTER" if isinstance(cache_server, Cluster) else "CACHEOPS_REDIS"
+    settings = f"import settings as s; s.CACHEOPS_REDIS = None; s.{place} = {cache_server.url!r};"
+    command = [sys.executable, "-c", f"{settings} s.CACHEOPS_COUNTERS_EVERY = 60; {program}"]
     subprocess.run(command, env=os.environ | environment, check=True, timeout=60)
     assert count_reports.totals()["", "", "drop:all"] == 1
 

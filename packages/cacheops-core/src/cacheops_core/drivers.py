@@ -179,6 +179,9 @@ def _scanning_all_nodes(
     client: Any, request: Command
 ) -> Generator[Callable[[], Any], Any, tuple[int, list[bytes]]]:
     found: list[bytes] = []
+    if hasattr(client, "initialize"):
+        # An async client knows of no node before it has asked for the first time.
+        yield client.initialize
     for node in client.get_primaries():
         cursor: Any = 0
         while True:

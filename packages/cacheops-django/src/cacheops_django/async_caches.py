@@ -23,9 +23,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from django.db.backends.signals import connection_created
 
 from cacheops_core.cache import Cache
-from cacheops_core.cache_async import AsyncCache, connect
+from cacheops_core.cache_async import AsyncCache
 
-from . import conf
+from . import clients, conf
 
 _lock = Lock()
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -64,6 +64,7 @@ class _OfLoop:
 
     settings: conf.Settings
     client: Any
+    """None where the settings ask for what has no twin for asyncio."""
     by_prefix: dict[str, AsyncCache] = field(default_factory=dict)
     keeper: AsyncIterator[None] | None = None
 
@@ -75,11 +76,13 @@ async def twin(cache: Cache) -> AsyncCache | None:
     """Return the cache with the same entries for the running loop; None where a thread serves better."""
     loop = asyncio.get_running_loop()
     settings = conf.current()
-    if _is_for_one_call(loop) or not _has_plain_client(settings):
+    if _is_for_one_call(loop):
         return None
     made = _of_loops.get(loop)
     if made is None or made.settings is not settings:
         made = await _make(loop, settings)
+    if made.client is None:
+        return None
     found = made.by_prefix.get(cache.options.prefix)
     if found is None:
         found = made.by_prefix[cache.options.prefix] = AsyncCache(made.client, options=cache.options)
@@ -95,22 +98,17 @@ def _is_for_one_call(loop: asyncio.AbstractEventLoop) -> bool:
     )
 
 
-def _has_plain_client(settings: conf.Settings) -> bool:
-    """Tell whether the settings ask for no client but redis-py's own for a URL."""
-    connection = settings.connection
-    return connection.kind == "redis" and connection.client_class is None and connection.url is not None
-
-
 async def _make(loop: asyncio.AbstractEventLoop, settings: conf.Settings) -> _OfLoop:
     before = _of_loops.get(loop)
-    if before is not None:
-        await before.client.aclose()
     for other in [known for known in _of_loops if known.is_closed()]:
         # Connections know their loop, so that a loop which nobody has shut down would stay for ever.
         _of_loops.pop(other, None)
-    made = _of_loops[loop] = _OfLoop(settings, connect(str(settings.connection.url)))
-    made.keeper = _closing(loop, made)
-    await anext(made.keeper)
+    made = _of_loops[loop] = _OfLoop(settings, clients.make_async_client(settings.connection))
+    if made.client is not None:
+        made.keeper = _closing(loop, made)
+        await anext(made.keeper)
+    if before is not None and before.client is not None:
+        await before.client.aclose()
     return made
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
+from cacheops_core.cache_async import connect
 from cacheops_core.errors import ConfigurationError
 from cacheops_django.connections import Connection, redacted
 
-__all__ = ["accepted_arguments", "client_class", "make_client"]
+__all__ = ["accepted_arguments", "client_class", "make_async_client", "make_client"]
 
 ANSWER_SECONDS = 1.0
 LIBRARIES = ("redis", "valkey")
@@ -33,6 +34,23 @@ def make_client(connection: Connection) -> Any:
     except (TypeError, ValueError) as error:
         place = redacted(connection.url) if connection.url else f"{sorted(connection.arguments)}"
         raise ConfigurationError(f"{cls.__qualname__} cannot be made from {place}: {error}") from error
+
+
+def make_async_client(connection: Connection) -> Any:
+    """Return a client for asyncio; None if the settings ask for what we know no such twin of.
+
+    It connects when it is first used, in a cluster too.
+    """
+    arguments = dict(connection.arguments)
+    if connection.client_class is not None or not all(map(_is_plain, arguments.values())):
+        return None
+    if connection.kind == "redis" and connection.url is not None:
+        return connect(connection.url)
+    arguments = _async_patience() | arguments
+    try:
+        return _ASYNC_MAKERS[connection.kind](connection.url, arguments)
+    except (TypeError, ValueError):
+        return None
 
 
 def client_class(connection: Connection) -> type:
@@ -115,11 +133,15 @@ def _make_embedded(cls: Any, location: str) -> Any:
 def _make_sentinel(cls: Any, connection: Connection) -> Any:
     arguments = _patience(cls) | dict(connection.arguments)
     locations, service_name = arguments.pop("locations"), arguments.pop("service_name")
-    # Without arguments of their own the sentinels would get redis-py's patience, not ours.
-    shared = {key: value for key, value in arguments.items() if key.startswith("socket_") or key == "retry"}
-    arguments["sentinel_kwargs"] = shared | dict(arguments.get("sentinel_kwargs") or {})
+    arguments["sentinel_kwargs"] = _for_sentinels(arguments)
     sentinel = import_module(f"{_library(cls) or 'redis'}.sentinel").Sentinel(locations, **arguments)
     return sentinel.master_for(service_name, cls)
+
+
+def _for_sentinels(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the sentinels' clients, which without any would have redis-py's patience, not ours."""
+    shared = {key: value for key, value in arguments.items() if key.startswith("socket_") or key == "retry"}
+    return shared | dict(arguments.get("sentinel_kwargs") or {})
 
 
 def _make_cluster(cls: Any, connection: Connection) -> Any:
@@ -132,8 +154,56 @@ def _make_cluster(cls: Any, connection: Connection) -> Any:
     return cls(**arguments)
 
 
+def _is_plain(argument: Any) -> bool:
+    """Tell whether an argument is not an object of a client that is not async, such as a pool."""
+    if isinstance(argument, Mapping):
+        return all(map(_is_plain, argument.values()))
+    if isinstance(argument, list | tuple):
+        return all(map(_is_plain, argument))
+    return argument is None or isinstance(argument, str | bytes | int | float)
+
+
+def _async_patience() -> dict[str, Any]:
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError
+
+    retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+    return {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS, "retry": retry}
+
+
+def _make_async_single(url: str | None, arguments: dict[str, Any]) -> Any:
+    from redis.asyncio import Redis
+
+    return Redis(**arguments)
+
+
+def _make_async_sentinel(url: str | None, arguments: dict[str, Any]) -> Any:
+    from redis.asyncio.sentinel import Sentinel
+
+    locations, service_name = arguments.pop("locations"), arguments.pop("service_name")
+    arguments["sentinel_kwargs"] = _for_sentinels(arguments)
+    sentinel: Any = Sentinel(locations, **arguments)  # type: ignore[no-untyped-call]  # redis-py's
+    return sentinel.master_for(service_name)
+
+
+def _make_async_cluster(url: str | None, arguments: dict[str, Any]) -> Any:
+    from redis.asyncio.cluster import ClusterNode, RedisCluster
+
+    if url is not None:
+        return RedisCluster.from_url(url, **arguments)
+    if "startup_nodes" in arguments:
+        arguments["startup_nodes"] = [ClusterNode(host, port) for host, port in arguments["startup_nodes"]]
+    return RedisCluster(**arguments)
+
+
 _MAKERS: Mapping[str, Callable[[Any, Connection], Any]] = {
     "redis": _make_single,
     "sentinel": _make_sentinel,
     "cluster": _make_cluster,
+}
+_ASYNC_MAKERS: Mapping[str, Callable[[str | None, dict[str, Any]], Any]] = {
+    "redis": _make_async_single,
+    "sentinel": _make_async_sentinel,
+    "cluster": _make_async_cluster,
 }
