@@ -197,13 +197,14 @@ def _hold_at(moment: Moment) -> None:
 
 def _watch(execute: Callable[[Any], Any], request: Any) -> Any:
     name = name_of(request)
-    _wait_if_held(("before", name))
+    wait_if_held(("before", name))
     reply = execute(request)
-    _wait_if_held(("after", name))
+    wait_if_held(("after", name))
     return reply
 
 
-def _wait_if_held(moment: Moment) -> None:
+def wait_if_held(moment: Moment) -> None:
+    """Come to a moment, which is one of those that the cache comes to itself or one of the test's own."""
     global _held_at
     if moment == _held_at:
         _held_at = None
