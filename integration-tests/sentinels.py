@@ -12,8 +12,9 @@ from cacheops_core.testing import Server, free_port, wait_for
 
 SERVICE = "mymaster"
 
-HASTE = ("PUBLISH-PERIOD", 100, "INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100)
-"""Milliseconds between what sentinels do to find each other and their servers: a tenth of what is usual."""
+HASTE = ("PUBLISH-PERIOD", 100, "INFO-PERIOD", 200, "PING-PERIOD", 300, "ASK-PERIOD", 100)
+"""Milliseconds between what sentinels do to find each other and their servers: less than usual. (Of a replica they want
+to have heard something in the last five pings before they promote it, and ask it once a second.)"""
 
 
 @contextmanager

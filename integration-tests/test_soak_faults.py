@@ -14,6 +14,8 @@ from soak.tally import Report
 SHORT = {
     "plain": "mariadb",
     "plain-async": "sqlite-wal",
+    "near": "sqlite-wal",
+    "near-network": "postgresql",
     "killed-processes": "postgresql",
     "eviction-allkeys-lru": "postgresql",
     "eviction-allkeys-random": "sqlite-wal",

@@ -6,7 +6,7 @@ from soak.scenario import Scenario
 
 MODULES = (
     *("mixture", "points", "membership", "many_to_many", "functions", "savepoints", "bulk", "slow_readers"),
-    *("transactions", "async_readers", "plain", "crashes", "restarts", "network", "eviction"),
+    *("transactions", "async_readers", "plain", "near", "crashes", "restarts", "network", "eviction"),
     *("sentinel", "cluster"),
 )
 """In the order of the table."""

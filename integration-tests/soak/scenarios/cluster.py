@@ -10,6 +10,7 @@ import redis
 from cacheops_core.stamps import TableKeys
 from cacheops_core.testing import Cluster, Server, start_cluster, wait_for
 from soak.scenario import Scenario
+from soak.scenarios.sentinel import kill_ahead_of
 from soak.sites import Site
 from soak.stage import Stage
 
@@ -60,6 +61,14 @@ def primaries(cluster: Cluster) -> list[Server]:
     return [node for node in cluster.nodes if is_primary(node)]
 
 
+def replica_of(cluster: Cluster, primary: Server) -> Server:
+    """Return the replica of a primary."""
+    (found,) = [
+        node for node in cluster.nodes if ask(node, "ROLE")[1:3] == [primary.host.encode(), primary.port]
+    ]
+    return found
+
+
 def is_whole(cluster: Cluster) -> bool:
     """Return whether there are three primaries whose slots are all served, and their replicas have all they have."""
     return len(primaries(cluster)) == 3 and all(map(_is_well, cluster.nodes))
@@ -79,7 +88,7 @@ def fail_over(stage: Stage) -> None:
         node = stage.random.choice(primaries(cluster))
         with stage.fault("primary killed"):
             others = [one for one in cluster.nodes if one is not node]
-            node.kill()
+            kill_ahead_of(replica_of(cluster, node), node, stage)
             wait_for(lambda others=others: sum(map(is_primary, others)) == 3)
         node.start()
         wait_for(lambda: is_whole(cluster))

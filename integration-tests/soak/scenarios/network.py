@@ -66,7 +66,7 @@ SCENARIOS = [
         tweaks=("pauses",),
         bound=1.0,
         rest=1.5,
-        short=5.0,
+        short=4.0,
     ),
     Scenario(
         name="network-strict",
@@ -76,6 +76,6 @@ SCENARIOS = [
         tweaks=("pauses",),
         may_refuse=True,
         rest=1.5,
-        short=5.0,
+        short=4.0,
     ),
 ]
