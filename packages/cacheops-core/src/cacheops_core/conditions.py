@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from enum import Enum
-from functools import singledispatch
+from functools import cached_property, singledispatch
 from hashlib import sha1
 from typing import Any
 from urllib.parse import quote
@@ -215,6 +215,21 @@ def quoted(text: str) -> str:
     return text if _stays_as_it_is(text) else quote(text, safe="", errors="surrogatepass")
 
 
-def quoted_row(row: Row) -> dict[str, Token]:
-    """Return a row with names and tokens as they stand in keys."""
-    return {quoted(field): token if token is None else quoted(token) for field, token in row.items()}
+class Rows(list[Row]):
+    """Rows of a table that scripts are told of, before a COMMIT and after it: put into words once."""
+
+    @cached_property
+    def text(self) -> str:
+        """The rows as JSON, with names and tokens as they stand in keys."""
+        words = _Words()
+        rows = (",".join([f"{words[field]}:{words[token]}" for field, token in row.items()]) for row in self)
+        return "[" + ",".join(f"{{{row}}}" for row in rows) + "]"
+
+
+class _Words(dict[Token, str]):
+    """What has been quoted already: of many rows, names are the same and values often are."""
+
+    def __missing__(self, token: Token) -> str:
+        # What is quoted has nothing in it that JSON would write in another way.
+        word = self[token] = "null" if token is None else f'"{quoted(token)}"'
+        return word

@@ -68,13 +68,12 @@ Nothing here compares clocks of different machines, and nothing relies on two ta
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .conditions import Row, conjunction_text, quoted_row, scheme
+from .conditions import Row, Rows, conjunction_text, scheme
 from .scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE, Script
 from .stamps import FORMAT, StampKeys, TableKeys
 
@@ -236,11 +235,12 @@ def _call(
     more: tuple[Any, ...],
     max_fences: int,
 ) -> Call:
-    encoded = "" if rows is None else json.dumps([quoted_row(row) for row in rows], separators=(",", ":"))
+    if rows is not None and not isinstance(rows, Rows):
+        rows = Rows(rows)
     return Call(
         script,
         (keys.generation, keys.registry, keys.committing),
-        (unit, keys.conjunctions, max_fences, encoded, *more),
+        (unit, keys.conjunctions, max_fences, "" if rows is None else rows.text, *more),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from .conditions import Conjunction, Dependencies, conjunction_text, quoted
@@ -40,6 +41,7 @@ class TableKeys:
     """What the keys of conjunctions begin with."""
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, prefix: str, table: str) -> TableKeys:
         """Return the names for a table; the part in braces is the same in all, so that they share a slot."""
         if not isinstance(table, str) or not table:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import urandom
 
-from .conditions import Row
+from .conditions import Row, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Unit:
     changes: list[Change] = field(default_factory=list)
     _marks: dict[str, int] = field(default_factory=dict)
     _id: str = ""
+    _compact: tuple[int, dict[str, Rows | None]] | None = None
 
     @property
     def id(self) -> str:
@@ -34,6 +35,13 @@ class Unit:
         if not self._id:
             self._id = urandom(16).hex()
         return self._id
+
+    def compact(self) -> dict[str, Rows | None]:
+        """Return the distinct rows of each table, the same each time until there are more or fewer changes."""
+        count = len(self.changes)
+        if self._compact is None or self._compact[0] != count:
+            self._compact = count, compact(self.changes)
+        return self._compact[1]
 
     def add(self, table: str, rows: Iterable[Row] | None) -> None:
         """Note that these rows of a table change, or the whole of it."""
@@ -51,6 +59,7 @@ class Unit:
 
         Forgetting nothing is safe: a unit that invalidates too much costs a miss.
         """
+        self._compact = None
         mark = self._marks.get(savepoint, len(self.changes))
         forgotten = self.changes[mark:]
         del self.changes[mark:]
@@ -62,7 +71,7 @@ class Unit:
         return frozenset(change.table for change in self.changes)
 
 
-def compact(changes: Sequence[Change]) -> dict[str, list[Row] | None]:
+def compact(changes: Sequence[Change]) -> dict[str, Rows | None]:
     """Return the distinct rows of each table, None for a table that has changed as a whole."""
     rows: dict[str, dict[tuple[tuple[str, str | None], ...], Row] | None] = {}
     for change in changes:
@@ -70,7 +79,7 @@ def compact(changes: Sequence[Change]) -> dict[str, list[Row] | None]:
             rows[change.table] = None
         elif (known := rows.setdefault(change.table, {})) is not None:
             known[tuple(sorted(change.row.items(), key=_by_field))] = change.row
-    return {table: None if found is None else list(found.values()) for table, found in rows.items()}
+    return {table: None if found is None else Rows(found.values()) for table, found in rows.items()}
 
 
 def _by_field(item: tuple[str, str | None]) -> str:
@@ -113,7 +122,7 @@ class Owed:
             self._parts.pop(part, None)
 
 
-def merge(parts: Iterable[Mapping[str, Iterable[Row] | None]]) -> dict[str, list[Row] | None]:
+def merge(parts: Iterable[Mapping[str, Iterable[Row] | None]]) -> dict[str, Rows | None]:
     """Return the distinct rows of each table in any of these changes, None for many of them."""
     unit = Unit()
     for changes in parts:

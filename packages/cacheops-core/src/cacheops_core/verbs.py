@@ -24,7 +24,7 @@ from .options import CacheOptions, seconds
 from .protection import protected, unwrapped
 from .serializers import DumpError, LoadError, Place, Serializer, dump, load
 from .stamps import FORMAT, NONCE, StampKeys
-from .units import Owed, Unit, compact, merge
+from .units import Owed, Unit, merge
 
 T = TypeVar("T")
 Samples = Dependencies | str | Mapping[str, Any]
@@ -271,7 +271,7 @@ class Verbs:
 
     def fencing(self, unit: Unit) -> Flow[None]:
         """Before COMMIT: let nobody store what a unit's changes touch."""
-        changes, options = compact(unit.changes), self.options
+        changes, options = unit.compact(), self.options
         lifetime = milliseconds(options.fence_lifetime)
         flow = flows.fence(options.prefix, unit.id, changes, lifetime, options.max_fences)
         try:
@@ -282,7 +282,7 @@ class Verbs:
     def releasing(self, unit: Unit) -> Flow[None]:
         """After COMMIT or rollback: drop what depends on a unit's changes; what can not be, is owed."""
         try:
-            yield from self._releasing(unit.id, compact(unit.changes))
+            yield from self._releasing(unit.id, unit.compact())
         except BackendError as error:
             log.warning("%s; a release is owed", error)
 

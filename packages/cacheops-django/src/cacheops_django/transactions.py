@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import DatabaseError, OperationalError, transaction
@@ -91,26 +90,17 @@ def is_open(connection: Connection) -> bool:
 # Writing
 
 
-@contextmanager
-def statement(connection: Connection) -> Iterator[Work]:
-    """Wrap a write that is tracked: in autocommit mode in a transaction of its own, to have a COMMIT to fence."""
-    work = work_of(connection)
+def begin_to_write(connection: Connection) -> transaction.Atomic | None:
+    """Begin a transaction for a write that is tracked, so that it has a COMMIT to fence; None if one is open.
+
+    In SQLite it begins by taking the write lock.
+    """
     if connection.in_atomic_block or is_open(connection):
-        yield work
-        settle(connection)
-    else:
-        with _begun_to_write(connection):
-            yield work_of(connection)
-
-
-@contextmanager
-def _begun_to_write(connection: Connection) -> Iterator[None]:
-    """Wrap a write in a transaction of its own; in SQLite, one that begins by taking the write lock."""
+        return None
     block = transaction.atomic(using=connection.alias, savepoint=False)
     if connection.vendor != "sqlite":
-        with block:
-            yield
-        return
+        block.__enter__()
+        return block
     # A wrapper that has not connected yet does not know its mode.
     connection.ensure_connection()
     mode = connection.transaction_mode  # type: ignore[attr-defined]  # SQLite's
@@ -120,9 +110,7 @@ def _begun_to_write(connection: Connection) -> Iterator[None]:
     finally:
         connection.transaction_mode = mode  # type: ignore[attr-defined]
     work_of(connection).holds_write_lock = True
-    with ExitStack() as stack:
-        stack.push(block)
-        yield
+    return block
 
 
 def note(work: Work, table: str, rows: list[Row] | None, *, is_tracked: bool = True) -> None:

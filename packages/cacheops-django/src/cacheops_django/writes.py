@@ -13,7 +13,6 @@ one write lock, so it is taken first: to read and then ask for it fails if someb
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.db.models.constants import OnConflict
@@ -21,7 +20,7 @@ from django.db.models.sql.constants import ROW_COUNT
 
 from . import old_rows, scopes, tables
 from .targets import FEW_ROWS, Target, Values
-from .transactions import Work, note, settle, statement, work_of
+from .transactions import Work, begin_to_write, note, settle, work_of
 
 # Around Django's own
 
@@ -29,7 +28,7 @@ from .transactions import Work, note, settle, statement, work_of
 def insert(original: Callable[..., Any], compiler: Any, returning_fields: Any = None) -> Any:
     """Insert, and note the rows as they are now."""
     target = Target(compiler)
-    with _running(target) as work:
+    with _Running(target) as work:
         result = original(compiler, returning_fields)
         # Of a row that was there already and is updated, nobody knows what it was.
         is_upsert = compiler.query.on_conflict == OnConflict.UPDATE
@@ -46,7 +45,7 @@ def update(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
     compiler._cacheops_is_tracked = True
     tracking = scopes.current_tracking()
     target = Target(compiler, is_to_be_tracked=tracking != "nothing")
-    with _running(target) as work:
+    with _Running(target) as work:
         before = old_rows.lock(target, work) if target.is_tracked and tracking == "rows" else None
         result = original(compiler, *args, **kwargs)
         changed = _changed(before, result, args)
@@ -64,7 +63,7 @@ def delete(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
     cascades = tables.cascades(target.model)
     # Of a table that nobody caches, the database may delete rows of another that somebody does.
     target.is_tracked |= bool(cascades) and not scopes.is_muted()
-    with _running(target) as work:
+    with _Running(target) as work:
         before = old_rows.lock(target, work) if target.is_tracked else None
         result = original(compiler, *args, **kwargs)
         changed = _changed(before, result, args)
@@ -75,21 +74,30 @@ def delete(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
     return result
 
 
-@contextmanager
-def _running(target: Target) -> Iterator[Work]:
-    """Wrap a write that is understood; one that is tracked gets a COMMIT to be fenced at, if it has none."""
-    connection = target.connection
-    with statement(connection) if target.is_tracked else nullcontext(work_of(connection)) as work:
-        was_expected, work.is_expected = work.is_expected, True
-        try:
-            yield work
-        except BaseException:
+class _Running:
+    """Wraps a write that is understood; one that is tracked gets a COMMIT to be fenced at, if it has none."""
+
+    __slots__ = ("_block", "_target", "_was_expected", "_work")
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __enter__(self) -> Work:
+        connection = self._target.connection
+        self._block = begin_to_write(connection) if self._target.is_tracked else None
+        work = self._work = work_of(connection)
+        self._was_expected, work.is_expected = work.is_expected, True
+        return work
+
+    def __exit__(self, *exception: Any) -> None:
+        self._work.is_expected = self._was_expected
+        if exception[0] is not None:
             # Whoever catches this inside of a transaction may commit what had been done by then.
-            target.note(work, None)
-            raise
-        finally:
-            work.is_expected = was_expected
-    settle(connection)
+            self._target.note(self._work, None)
+        if self._block is not None:
+            self._block.__exit__(*exception)
+        elif exception[0] is None:
+            settle(self._target.connection)
 
 
 def _changed(before: old_rows.Before | None, result: Any, args: Any) -> list[Values] | None:
