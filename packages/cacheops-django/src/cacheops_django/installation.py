@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.signals import connection_created
-from django.db.models import Model, QuerySet
+from django.db.models import Manager, Model, QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
@@ -22,6 +22,7 @@ from django.db.transaction import Atomic
 from . import (
     async_caches,
     async_reads,
+    gets,
     invalidation,
     managers,
     querysets,
@@ -54,7 +55,9 @@ def patches() -> Iterator[Patch]:
     # Reading
     yield around(QuerySet, "_fetch_all", querysets.fetch_all)
     yield around(QuerySet, "_clone", querysets.clone)
-    yield around(QuerySet, "get", querysets.single)
+    yield around(QuerySet, "get", gets.of_queryset)
+    yield add(Manager, "get", gets.of_manager(Manager.get))
+    yield around(related_descriptors.ForwardManyToOneDescriptor, "get_object", gets.of_reference)
     yield around(QuerySet, "first", querysets.single)
     yield around(QuerySet, "last", querysets.single)
     yield around(QuerySet, "count", querysets.count)
@@ -116,6 +119,7 @@ def install() -> None:
     if _applied:
         return
     _applied.extend(apply_all(patches()))
+    reads.forget_plans()
     connection_created.connect(transactions.connected, dispatch_uid="cacheops.connected")
     post_save.connect(receivers.store_on_save, dispatch_uid="cacheops.store_on_save")
     setting_changed.connect(_forget, dispatch_uid="cacheops.forget")

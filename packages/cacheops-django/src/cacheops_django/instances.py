@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from inspect import getattr_static, unwrap
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 from django.db.models import Model
 from django.db.models.base import ModelState
@@ -28,9 +28,6 @@ from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttrib
 from django.db.models.query import ModelIterable
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init, pre_init
-
-Rows: TypeAlias = Any
-"""A queryset with its private attributes, which its published types leave out."""
 
 Row = Sequence[Any]
 
@@ -63,12 +60,12 @@ class Layout:
         """Tell whether rows that were stored have all the columns, and no others."""
         return type(rows) is list and set(map(type, rows)) <= {tuple} and set(map(len, rows)) <= {self._width}
 
-    def objects(self, queryset: Rows, using: str, rows: Sequence[Row]) -> list[Any]:
-        """Return the objects that Django makes of these rows, without what the queryset knows beside them."""
+    def objects(self, model: type[Model], using: str, rows: Sequence[Row], fetch_mode: Any) -> list[Any]:
+        """Return the objects that Django makes of these rows of a queryset, without what it knows beside them."""
         if not self._is_plain or any(map(_is_listened_to, self._models)):
-            replayed: Any = Replayed(queryset, using, self._compiled, rows)
+            replayed: Any = Replayed(model, using, self._compiled, rows, fetch_mode)
             return list(ModelIterable(replayed))
-        objects = self._root.make(rows, using, getattr(queryset, "_fetch_mode", None))
+        objects = self._root.make(rows, using, fetch_mode)
         for name, place in self._annotations:
             for made, row in zip(objects, rows, strict=True):
                 made.__dict__[name] = row[place]
@@ -171,12 +168,19 @@ class Part:
 class Replayed:
     """Stands in for a queryset, its query and its compiler, with rows that have been brought already."""
 
-    def __init__(self, queryset: Rows, using: str, compiled: tuple[Any, ...], rows: Sequence[Row]) -> None:
-        self.model = queryset.model
+    def __init__(
+        self,
+        model: type[Model],
+        using: str,
+        compiled: tuple[Any, ...],
+        rows: Sequence[Row],
+        fetch_mode: Any,
+    ) -> None:
+        self.model = model
         self.db = using
         self.query = self
         self.select, self.klass_info, self.annotation_col_map = compiled
-        self._fetch_mode = getattr(queryset, "_fetch_mode", None)
+        self._fetch_mode = fetch_mode
         self._known_related_objects: dict[Any, Any] = {}
         self._rows = rows
 

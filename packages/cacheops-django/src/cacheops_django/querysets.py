@@ -141,8 +141,9 @@ def fetch_all(original: Callable[..., Any], self: Rows) -> None:
 
 def single(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Any:
     """Run a method that fetches one row, which profiles call a ``get``."""
-    if self._result_cache is None and is_wanted(self, "get"):
-        self, wish = _copy(self), wish_of(self)
+    wish = wish_of(self)
+    if self._result_cache is None and not wish.is_single and is_wanted(self, "get"):
+        self = _copy(self)
         self._cacheops = replace(wish, is_single=True)
     return original(self, *args, **kwargs)
 
@@ -231,7 +232,7 @@ def _fetched(question: reads.Question) -> list[Any]:
         _settle_in(using, results)
     else:
         rows = reads.answered(question, lambda: _rows(queryset, using), fits=layout.fits)
-        results = layout.objects(queryset, using, rows)
+        results = layout.objects(queryset.model, using, rows, getattr(queryset, "_fetch_mode", None))
     _known_related(queryset, results)
     return results
 

@@ -22,7 +22,7 @@ from django.db.models.query import (
 from django.db.models.sql import Query
 
 from cacheops_core import serializers
-from cacheops_core.cache import Cache
+from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies
 from cacheops_core.verbs import Verbs
 
@@ -65,6 +65,8 @@ class Wish:
     """Whether the queryset's methods change it, and return it, instead of a copy."""
     is_single: bool = False
     """Whether the fetch of the queryset's rows is a ``get`` in the words of profiles."""
+    lookup: Lookup | None = None
+    """What the cache has said about the one question that this queryset is for."""
 
 
 NO_WISH = Wish()
@@ -82,6 +84,9 @@ class Plan(NamedTuple):
 _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
 _walked: OrderedDict[bytes, tuple[Plan, Examined]] = OrderedDict()
 """For each pattern, what the first query has brought that had it."""
+
+ways: dict[Any, Any] = {}
+"""How objects are got without a plan (`gets`), known for as long as plans are."""
 
 
 on_loop: ContextVar[Any] = ContextVar("cacheops_on_loop", default=None)
@@ -255,7 +260,9 @@ def _answered(
             return ask.value
         return value if fits(value) else ask()
     # Whoever holds locks of the database's waits for nobody, who might wait for these.
-    lookup = cache.fetch(key, found, timeout)
+    lookup = wish.lookup
+    if lookup is None or lookup.key != cache.key_of(key, found):
+        lookup = cache.fetch(key, found, timeout)
     if lookup.is_hit and not wish.is_write_only:
         if fits(lookup.value):
             return lookup.value
@@ -359,3 +366,10 @@ def forget_plans() -> None:
     """Forget what queries depend on, after settings or models have changed."""
     _plans.clear()
     _walked.clear()
+    ways.clear()
+
+
+def plan_of(key: bytes) -> Plan | None:
+    """Return what is known of the query with this key, if it can be cached."""
+    plan = _plans.get(key)
+    return plan if isinstance(plan, Plan) else None

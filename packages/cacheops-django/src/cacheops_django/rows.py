@@ -147,7 +147,7 @@ def _columns(
 
 
 def _canonical(field: AnyField, vendor: str, skipped: frozenset[str]) -> Canonical | None:
-    target = _target(field)
+    target = target_of(field)
     reader = _reader(target)
     if (
         reader is None
@@ -180,11 +180,16 @@ def _canonical(field: AnyField, vendor: str, skipped: frozenset[str]) -> Canonic
     return canonical
 
 
-def _target(field: AnyField) -> AnyField:
+def target_of(field: AnyField) -> AnyField:
     """Return the field that decides on a column's type: the end of a chain of foreign keys."""
     while isinstance(field, models.ForeignKey) and _converts_like(field, models.ForeignKey):
         field = field.target_field
     return field
+
+
+def plain_type(field: AnyField) -> type | None:
+    """Return the one type of values that go into a column, and come out of it, as they are; None if it has none."""
+    return {_integer: int, _text: str, _uuid: UUID}.get(_reader(target_of(field)))  # type: ignore[arg-type]
 
 
 def _reader(field: AnyField) -> Reader | None:

@@ -1,0 +1,384 @@
+"""Objects got by one field, without building the query: ``Model.objects.get(pk=7)``, and what a foreign key refers to.
+
+Most gets differ from one another by a value alone. Of a model, a field and a type of values, the first get is tried
+twice with values of ours, to see what each asks of the cache. If key and dependencies are the same but for the value,
+they make a `Way`: from there on they are put together around the value, in less time than Django needs for a queryset.
+They are what the slow way makes, byte for byte, so that what either stores the other finds.
+
+The slow way is there for all else. Where the cache has not exactly one object, it goes on from what the cache has said
+(which is asked once), and raises what Django raises. It is taken from its start wherever something is not Django's own:
+a ``get_queryset()`` or ``get()`` that a project has written, a field that converts its values, a value of a type that
+the field would have to convert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, wraps
+from inspect import getattr_static
+from typing import Any, NoReturn, TypeAlias
+from uuid import UUID
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db import connections, router
+from django.db.models import ForeignKey, Model, OneToOneField, QuerySet
+from django.db.models.manager import BaseManager
+from django.db.models.query import ModelIterable
+from django.db.models.sql import Query
+
+from cacheops_core.cache import Cache, Lookup
+from cacheops_core.conditions import Dependencies, Token, token
+
+from . import caches, conf, events, querysets, reads, rows, scopes
+from .fingerprint_values import dump, encode
+from .instances import Layout
+from .signals import cache_read
+from .transactions import work_of
+
+At: TypeAlias = tuple[type[QuerySet[Any]], type[Model], str, type, str]
+"""A class of querysets, a model, a field by the name that it is asked by, a type of values, and a database."""
+
+Rows: TypeAlias = Any
+"""A queryset or manager with its private attributes, which their published types leave out."""
+
+TRIED: Mapping[type, tuple[Any, Any]] = {
+    int: (23_767, 30_011),
+    str: ("\N{SNOWMAN} tried by cacheops", "\N{COMET} tried by cacheops, too"),
+    UUID: (UUID("5f1d7f0e-6f0e-4c63-9a3c-0c8e6b6a1f01"), UUID("a3b0c442-98fc-4c14-9afb-f4c8996fb924")),
+}
+"""Two values of each type that goes the short way: they fit any column of it, and stand in no query by accident."""
+
+DEFAULT_FETCH_MODE = getattr(QuerySet(), "_fetch_mode", None)
+"""None before Django 6.1."""
+
+PARTS = (
+    "__init__", "__len__", "_chain", "_clone", "_fetch_all", "_filter_or_exclude", "_filter_or_exclude_inplace",
+    "db", "filter", "get", "order_by", "query",
+)  # fmt: skip
+"""What takes part in a get, and must be Django's own."""
+
+UNTOUCHED = frozenset(
+    {"_annotation_select_cache", "_filtered_relations", "alias_cols", "alias_map", "alias_refcount", "annotations",
+     "external_aliases", "extra", "filter_is_sticky", "model", "table_map", "used_aliases", "where"}
+)  # fmt: skip
+"""What a query has from birth, or since it was copied."""
+
+EMPTY = ("_filtered_relations", "alias_map", "annotations", "external_aliases", "extra")
+
+REFERENCES = (ForeignKey, OneToOneField)
+
+MOST_WAYS = 10_000
+MOST_VALUES = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Way:
+    """How the objects of one model are got by one field, for any value of one type."""
+
+    settings: conf.Settings
+    method: Any
+    """The ``get()`` that was tried; a test may put another one in its place."""
+    model: type[Model]
+    using: str
+    fetch_mode: Any
+    bounds: tuple[int, int] | None
+    """Between which integers the database takes a value for one of the column's."""
+    head: bytes
+    tail: bytes
+    """What stands before and after the value in a key."""
+    tried: Any
+    found: Dependencies
+    """What the object with the value that was tried depends on."""
+    tables: tuple[str, ...]
+    timeout: float | None
+    plan: reads.Plan
+    layout: Layout
+    known: dict[Any, Dependencies] = field(default_factory=dict)
+    """What has been worked out by value."""
+
+    def takes(self, value: Any) -> bool:
+        """Tell whether a value is asked for in the same way as the one that was tried."""
+        if self.bounds is not None:
+            return bool(self.bounds[0] <= value <= self.bounds[1])
+        # Some databases take an empty text for none.
+        return bool(value != "")
+
+    def key(self, value: Any) -> bytes:
+        """Return the key that the slow way makes."""
+        return self.head + dump(encode(value)) + self.tail
+
+    def dependencies(self, value: Any) -> Dependencies:
+        """Return what the slow way finds."""
+        found = self.known.get(value)
+        if found is None:
+            if len(self.known) >= MOST_VALUES:
+                self.known.clear()
+            found = self.known[value] = _substituted(self.found, token(self.tried), token(value))
+        return found
+
+
+# Around Django's own
+
+
+def of_manager(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the ``get()`` of managers, which goes the short way where there is one."""
+
+    @wraps(original)
+    def get(self: Rows, *args: Any, **kwargs: Any) -> Any:
+        if len(kwargs) == 1 and not args and is_plain_manager(self):
+            [(name, value)] = kwargs.items()
+            found = _short(self._queryset_class, self.model, name, value, self._db, self._hints)
+            if type(found) is Lookup:
+                return _going_on(self.get_queryset(), found).get(**kwargs)
+            if found is not None:
+                return found
+        return original(self, *args, **kwargs)
+
+    return get
+
+
+def of_queryset(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Any:
+    """Get an object, the short way if nothing has been asked of the queryset yet."""
+    if len(kwargs) == 1 and not args and is_untouched(self):
+        [(name, value)] = kwargs.items()
+        found = _short(type(self), self.model, name, value, self._db, self._hints)
+        if type(found) is Lookup:
+            return original(_going_on(self._chain(), found), **kwargs)
+        if found is not None:
+            return found
+    return querysets.single(original, self, *args, **kwargs)
+
+
+def of_reference(original: Callable[..., Any], self: Any, instance: Model) -> Any:
+    """Get what a foreign key refers to, the short way where there is one."""
+    key = self.field
+    if type(key) in REFERENCES and len(key.related_fields) == 1:
+        [(here, there)] = key.related_fields
+        manager = key.remote_field.model._base_manager
+        value = instance.__dict__.get(here.attname)
+        mode = getattr(instance._state, "fetch_mode", None)
+        if is_plain_manager(manager):
+            hints = {"instance": instance}
+            found = _short(
+                manager._queryset_class, manager.model, there.attname, value, manager._db, hints, mode
+            )
+            if type(found) is Lookup:
+                queryset = _going_on(self.get_queryset(instance=instance), found)
+                return queryset.get(key.get_reverse_related_filter(instance))
+            if found is not None:
+                return found
+    return original(self, instance)
+
+
+def is_plain_manager(manager: Rows) -> bool:
+    """Tell whether a manager's querysets are Django's, with nothing asked of them yet."""
+    is_own = type(manager).get_queryset is BaseManager.get_queryset
+    return is_own and "get_queryset" not in manager.__dict__
+
+
+def is_untouched(queryset: Rows) -> bool:
+    """Tell whether nothing has been asked of a queryset yet but for its database."""
+    has, query = queryset.__dict__, queryset.__dict__["_query"]
+    asked = query.__dict__
+    return (
+        "_cacheops" not in has
+        and has["_iterable_class"] is ModelIterable
+        and has["_result_cache"] is has["_deferred_filter"] is has["_fields"] is None
+        and not (has["_for_write"] or has["_sticky_filter"] or has["_defer_next_filter"])
+        and not (has["_prefetch_related_lookups"] or has["_known_related_objects"])
+        and has.get("_fetch_mode") is DEFAULT_FETCH_MODE
+        and type(query) is Query
+        and asked.keys() <= UNTOUCHED
+        and not asked["where"].children
+        and not any(map(asked.__getitem__, EMPTY))
+        and not asked.get("filter_is_sticky")
+    )
+
+
+def _going_on(queryset: Rows, lookup: Lookup) -> Rows:
+    """Let a queryset that nobody else has go on from what the cache has said."""
+    queryset._cacheops = reads.Wish(is_single=True, lookup=lookup)
+    return queryset
+
+
+# The short way
+
+
+def _short(
+    queryset_class: type[QuerySet[Any]],
+    model: type[Model],
+    name: str,
+    value: Any,
+    db: str | None,
+    hints: Any,
+    fetch_mode: Any = DEFAULT_FETCH_MODE,
+) -> Any:
+    """Return the object; or what the cache says, if that is anything else; None where there is no short way."""
+    kind = type(value)
+    if kind not in TRIED or reads.on_loop.get() is not None or scopes.is_deciding() or events.listeners:
+        return None
+    using = db or router.db_for_read(model, **hints)
+    way = _way((queryset_class, model, name, kind, using))
+    if (
+        way is None
+        or fetch_mode is not way.fetch_mode
+        or queryset_class.get is not way.method
+        or not way.takes(value)
+        or work_of(connections[using]).touches(way.tables)
+    ):
+        return None
+    cache = _cache_of(way)
+    return cache and _found(way, cache, value)
+
+
+def _found(way: Way, cache: Cache, value: Any) -> Any:
+    lookup = cache.fetch(way.key(value), way.dependencies(value), way.timeout)
+    if not lookup.is_hit or not way.layout.fits(lookup.value) or len(lookup.value) != 1:
+        return lookup
+    way.plan.tally.hits += 1
+    if cache_read.receivers:
+        cache_read.send_robust(sender=way.model, func=None, hit=True)
+    return way.layout.objects(way.model, way.using, lookup.value, way.fetch_mode)[0]
+
+
+def _cache_of(way: Way) -> Cache | None:
+    try:
+        return caches.of(way.tables, way.settings.primary_of(way.using))
+    except caches.MixedPrefixes:
+        return None
+
+
+# Finding it
+
+
+class _Tried(BaseException):
+    """Stops a get at what it asks of the cache. Not an Exception, so that nobody handles it on the way."""
+
+    def __init__(self, key: bytes, found: Dependencies) -> None:
+        super().__init__(key)
+        self.key, self.found = key, found
+
+
+class _Trial:
+    """Stands in for the cache while a get is tried."""
+
+    may_walk = True
+
+    def answer(self, queryset: Any, cache: Any, key: bytes, found: Dependencies, tally: Any) -> NoReturn:
+        raise _Tried(key, found)
+
+
+def _way(at: At) -> Way | None:
+    """Return a way, or None if there is none."""
+    settings = conf.current()
+    known: tuple[conf.Settings, Way | None] | None = reads.ways.get(at)
+    if known is not None and known[0] is settings:
+        return known[1]
+    if len(reads.ways) >= MOST_WAYS:
+        reads.ways.clear()
+    try:
+        way = _find(*at)
+    except reads.NotOnLoop as refused:
+        reason = getattr(refused.__cause__, "reason", None)
+        if getattr(reason, "kind", "") == "transaction":
+            # Once it has ended there may be one.
+            return None
+        way = None
+    reads.ways[at] = (settings, way)
+    return way
+
+
+def _find(
+    queryset_class: type[QuerySet[Any]], model: type[Model], name: str, kind: type, using: str
+) -> Way | None:
+    settings, connection = conf.current(), connections[using]
+    profile, column = settings.profile_for(model), _column(model, name)
+    if (
+        not reads.is_wanted(queryset_class(model), "get")
+        or profile is None
+        or profile.lock
+        or profile.stale
+        or column is None
+        or rows.plain_type(column) is not kind
+        or connection.vendor not in rows.VENDORS
+        or not is_plain_class(queryset_class)
+    ):
+        return None
+    one, other = TRIED[kind]
+    asked, again = (_try(queryset_class, model, name, value, using) for value in (one, other))
+    if asked is None or again is None:
+        return None
+    plan, parts = reads.plan_of(asked.key), asked.key.split(dump(encode(one)))
+    if plan is None or plan.layout is None or len(parts) != 2:
+        return None
+    way = Way(
+        settings=settings,
+        method=queryset_class.get,
+        model=model,
+        using=using,
+        fetch_mode=DEFAULT_FETCH_MODE,
+        bounds=_bounds(column, connection) if kind is int else None,
+        head=parts[0],
+        tail=parts[1],
+        tried=one,
+        found=asked.found,
+        tables=tuple(table for table, _ in asked.found.tables),
+        timeout=profile.timeout,
+        plan=plan,
+        layout=plan.layout,
+    )
+    is_right = way.key(other) == again.key and way.dependencies(other) == again.found
+    return way if is_right else None
+
+
+def _try(
+    queryset_class: type[QuerySet[Any]], model: type[Model], name: str, value: Any, using: str
+) -> _Tried | None:
+    """Return what a get asks of the cache; None if it does not come to that."""
+    token = reads.on_loop.set(_Trial())
+    try:
+        queryset_class(model, using=using).get(**{name: value})
+    except _Tried as tried:
+        return tried
+    except Exception:
+        # Whatever is wrong, Django says it best, when it is really asked.
+        return None
+    finally:
+        reads.on_loop.reset(token)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def is_plain_class(queryset_class: type[QuerySet[Any]]) -> bool:
+    """Tell whether a class of querysets leaves all that takes part in a get to Django."""
+    return all(getattr_static(queryset_class, part) is getattr_static(QuerySet, part, None) for part in PARTS)
+
+
+def _column(model: type[Model], name: str) -> Any:
+    try:
+        found: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    return found if getattr(found, "column", None) else None
+
+
+def _bounds(column: Any, connection: Any) -> tuple[int, int]:
+    low, high = connection.ops.integer_field_range(rows.target_of(column).get_internal_type())
+    return -(2**63) if low is None else low, 2**63 - 1 if high is None else high
+
+
+def _substituted(found: Dependencies, old: Token, new: Token) -> Dependencies:
+    """Return dependencies with one value in the place of another."""
+    return Dependencies(
+        tuple(
+            (
+                table,
+                tuple(
+                    tuple((name, new if value == old else value) for name, value in conjunction)
+                    for conjunction in conjunctions
+                ),
+            )
+            for table, conjunctions in found.tables
+        )
+    )
