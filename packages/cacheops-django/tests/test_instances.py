@@ -1,5 +1,6 @@
 """Objects that are made of what the cache keeps: in nothing other than those that Django makes."""
 
+import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from testapp.models import (
 )
 
 from cacheops_django import caches, scopes
-from cacheops_django.instances import is_plain
+from cacheops_django.instances import is_plain, keeps_types
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +102,17 @@ def test_what_is_asked_first_is_the_databases_too(ask: Ask) -> None:
 )  # fmt: skip
 def test_only_models_that_leave_it_to_django_are_made_without_it(model: type[Model], expected: bool) -> None:
     assert is_plain(model) is expected
+
+
+@pytest.mark.parametrize(
+    "serializer, expected",
+    [("pickle", True), ("json", True), (pickle, True), (json, False)],
+    ids=["pickle", "json", "a module like pickle", "a module like JSON"],
+)
+def test_rows_are_kept_by_serializers_that_bring_back_the_types_of_values(
+    serializer: Any, expected: bool
+) -> None:
+    assert keeps_types(serializer) is expected
 
 
 @contextmanager

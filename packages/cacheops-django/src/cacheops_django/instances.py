@@ -16,10 +16,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 from inspect import getattr_static, unwrap
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Model
 from django.db.models.base import ModelState
@@ -28,6 +32,9 @@ from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttrib
 from django.db.models.query import ModelIterable
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init, pre_init
+from django.utils.safestring import SafeString
+
+from cacheops_core import serializers
 
 Row = Sequence[Any]
 
@@ -36,6 +43,38 @@ STORING = (DeferredAttribute, FileDescriptor, ForeignKeyDeferredAttribute, Image
 
 MAKING = frozenset({"__getattribute__", "__init__", "__new__", "__setattr__", "from_db"})
 """Methods by which a class has a say in how its objects are made."""
+
+
+class _Kind(int, Enum):
+    ONE = 1
+
+
+_OF_ALL_KINDS: tuple[Any, ...] = (
+    (None, True, 1, 2**70, 1.5, "a", b"a", Decimal("1.50"), SafeString("a"), _Kind.ONE),
+    (date(2024, 1, 1), time(1), timedelta(1), datetime(2024, 1, 1, tzinfo=UTC), UUID(int=1)),
+    ([1, (2,)], {1: (2,), "k": [{}]}, {1}, frozenset({1})),
+)  # fmt: skip
+
+
+def keeps_types(serializer: Any) -> bool:
+    """Tell whether what a serializer brings back is of the types that it was of."""
+    if serializer in serializers.NAMES:
+        # They refuse what they cannot bring back.
+        return True
+    try:
+        found = serializers.resolve(serializer)
+        return _is_same(found.loads(found.dumps(_OF_ALL_KINDS)), _OF_ALL_KINDS)
+    except Exception:
+        # What it cannot keep it does not keep the type of.
+        return False
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other) or one != other:
+        return False
+    if isinstance(one, dict):
+        return _is_same([*one.items()], [*other.items()])
+    return not isinstance(one, list | tuple) or all(map(_is_same, one, other))
 
 
 class Layout:

@@ -21,7 +21,6 @@ from django.db.models.query import (
 )
 from django.db.models.sql import Query
 
-from cacheops_core import serializers
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies
 from cacheops_core.verbs import Verbs
@@ -29,7 +28,7 @@ from cacheops_core.verbs import Verbs
 from . import caches, conf, counters, events, scopes, tables
 from .dependencies import Examined, examine
 from .fingerprints import Unfingerprintable, fingerprint, pattern
-from .instances import Layout
+from .instances import Layout, keeps_types
 from .query_texts import readable
 from .reasons import Reason, Uncacheable, log, record
 from .signals import cache_read
@@ -327,9 +326,8 @@ def _examine(
         return refusal.reason
     tally = counters.tally_of(queryset.model._meta.label, op, readable(examined.sql))
     has_objects = op in FETCHING and queryset._iterable_class is ModelIterable
-    # A serializer of the project's own may not bring values back as the types that they were.
-    keeps_types = conf.current().serializer in serializers.NAMES
-    plan = Plan(examined.found, tally, Layout(examined.compiler) if has_objects and keeps_types else None)
+    is_laid_out = has_objects and keeps_types(conf.current().serializer)
+    plan = Plan(examined.found, tally, Layout(examined.compiler) if is_laid_out else None)
     if pattern is not None:
         _walked[pattern] = plan, examined
         if len(_walked) > KNOWN_PATTERNS:
