@@ -192,7 +192,7 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
     "many to many of an instance": (Post(pk=1).tags.all, {"tag": ANY, "post_tags": [{"post_id": "1"}]}),
     "many to many with its far table": (
         lambda: Post.objects.filter(tags__pk=1, tags__name__gt=""),
-        {"post": ANY, "post_tags": [{"tag_id": "1"}], "tag": ANY},
+        {"post": ANY, "post_tags": [{"tag_id": "1"}], "tag": [{"id": "1"}]},
     ),
     "many to many through a model": (
         lambda: Author.objects.filter(clubs=1),
@@ -216,7 +216,10 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
     ),
     "a child by its primary key": (
         lambda: Pizzeria.objects.filter(pk=1),
-        {"pizzeria": [{"restaurant_ptr_id": "1"}], "restaurant": ANY, "place": ANY},
+        {
+            "pizzeria": [{"restaurant_ptr_id": "1"}], "restaurant": [{"place_ptr_id": "1"}],
+            "place": [{"id": "1"}],
+        },
     ),
     "a parent by its child": (
         lambda: Place.objects.filter(restaurant__city=1),
@@ -231,6 +234,42 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
     "select_related": (
         lambda: Post.objects.filter(views=1).select_related("category", "editor"),
         {"post": [{"views": "1"}], "category": ANY, "author": ANY},
+    ),
+    "select_related of what is asked for": (
+        lambda: Post.objects.filter(category=1).select_related("category__parent"),
+        {"post": [{"category_id": "1"}], "category": ANY},
+    ),
+    "select_related over an outer join": (
+        lambda: Post.objects.filter(editor__in=[1, 2]).select_related("editor"),
+        {"post": [{"editor_id": "1"}, {"editor_id": "2"}], "author": [{"id": "1"}, {"id": "2"}]},
+    ),
+    "select_related of nothing": (
+        lambda: Post.objects.filter(editor=None).select_related("editor"),
+        {"post": [{"editor_id": None}], "author": [{"id": None}]},
+    ),
+    "select_related backwards": (
+        lambda: Author.objects.filter(pk=1).select_related("profile"),
+        {"author": [{"id": "1"}], "profile": [{"author_id": "1"}]},
+    ),
+    "select_related in one branch": (
+        lambda: Post.objects.filter(Q(editor=1) | Q(views=2)).select_related("editor"),
+        {"post": [{"editor_id": "1"}, {"views": "2"}], "author": ANY},
+    ),
+    "an aggregate over two relations": (
+        lambda: Post.objects.filter(pk=1).annotate(n=Count("tags__posts")),
+        {"post": [{"id": "1"}], "post_tags": ANY, "tag": ANY},
+    ),
+    "an aggregate over a generic relation": (
+        lambda: Post.objects.filter(pk=1).annotate(n=Count("labels")),
+        {"post": [{"id": "1"}], "label": [{"object_id": "1"}]},
+    ),
+    "a key that is asked for over a join": (
+        lambda: Author.objects.filter(profile__author=1, profile__motto__gt=""),
+        {"author": [{"id": "1"}], "profile": [{"author_id": "1"}]},
+    ),
+    "a key that is asked for on both sides": (
+        lambda: Author.objects.filter(profile__author=1, pk=2),
+        {"author": [{"id": "2"}], "profile": [{"author_id": "1"}]},
     ),
     "ordering by a relation": (
         lambda: Post.objects.filter(views=1).order_by("category__title"),
@@ -293,7 +332,7 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
         lambda: Category.objects.filter(pk=1).annotate(
             seen=FilteredRelation("posts", condition=Q(posts__views=1))
         ).filter(seen__pk=3),
-        {"category": [{"id": "1"}], "post": [{"id": "3"}]},
+        {"category": [{"id": "1"}], "post": [{"category_id": "1", "id": "3"}]},
     ),
     "distinct": (
         lambda: Post.objects.filter(views=1).values("title").distinct(),
@@ -309,7 +348,7 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
     ),
     "an aggregate over a relation": (
         lambda: Category.objects.filter(pk=1).annotate(n=Count("posts")),
-        {"category": [{"id": "1"}], "post": ANY},
+        {"category": [{"id": "1"}], "post": [{"category_id": "1"}]},
     ),
     "an aggregate in an or": (
         lambda: Category.objects.annotate(n=Count("posts")).filter(Q(pk=1) | Q(n=2)),
@@ -537,6 +576,67 @@ def test_a_key_that_converts_values_its_own_way_does_not_narrow() -> None:
             app_label = "testapp"
 
     assert found(Holder._default_manager.filter(post_id=-1)) == {"holder": ANY}
+
+
+def linked(left: models.Field, right: models.Field, pairs: list[tuple[str, str]]) -> type[models.Model]:
+    """Return a model with a relation to another one by pairs of columns of these types."""
+
+    class Owner(models.Model):
+        x = right
+        y = right.clone()
+
+        class Meta:
+            app_label = "testapp"
+
+    class Thing(models.Model):
+        x = left
+        y = left.clone()
+        owner = models.ForeignObject(
+            Owner, models.CASCADE, from_fields=[a for a, _ in pairs], to_fields=[b for _, b in pairs], null=True,
+            related_name="things",
+        )  # fmt: skip
+
+        class Meta:
+            app_label = "testapp"
+
+    return Thing
+
+
+def number(digits: int = 9, places: int = 2) -> models.Field:
+    return models.DecimalField(max_digits=digits, decimal_places=places)
+
+
+LINKED: dict[str, tuple[models.Field, models.Field, bool]] = {
+    "one type": (models.IntegerField(), models.IntegerField(), True),
+    "whole numbers of two sizes": (models.IntegerField(), models.BigIntegerField(), True),
+    "decimals": (number(), number(), True),
+    "decimals that may be rounded": (number(), number(places=1), False),
+    "numbers of two kinds": (number(), models.IntegerField(), False),
+    "numbers and truth": (models.IntegerField(), models.BooleanField(), False),
+    "a type that does not narrow": (models.IntegerField(), models.FloatField(), False),
+}
+if NARROWS_BY_TEXT:
+    LINKED |= {
+        "texts": (models.CharField(max_length=5), models.CharField(max_length=5), True),
+        "texts that may be cut off": (models.CharField(max_length=5), models.CharField(max_length=4), False),
+    }
+
+
+@isolate_apps("testapp")
+@pytest.mark.parametrize("left, right, is_carried", LINKED.values(), ids=LINKED)
+def test_a_condition_passes_through_a_join_of_columns_of_one_type(
+    left: models.Field, right: models.Field, is_carried: bool
+) -> None:
+    thing = linked(left, right, [("x", "x")])
+    asked = found(thing._default_manager.filter(x=1).select_related("owner"))
+    assert asked == {"thing": [{"x": "1"}], "owner": [{"x": "1"}] if is_carried else ANY}
+
+
+@isolate_apps("testapp")
+def test_conditions_that_keep_an_outer_join_from_joining_leave_the_row_that_it_joins_to() -> None:
+    thing = linked(models.IntegerField(), models.IntegerField(), [("x", "y"), ("y", "y")])
+    asked = found(thing._default_manager.filter(x=1, y=2).select_related("owner"))
+    assert asked == {"thing": [{"x": "1", "y": "2"}], "owner": [{"y": "1"}]}
 
 
 @isolate_apps("testapp")

@@ -153,6 +153,8 @@ def test_a_write_through_any_model_leaves_the_rows_of_others(write: Callable[[],
         lambda: list(Place.objects.filter(stars=77)),
         lambda: list(Restaurant.objects.filter(city=77).values("cuisine")),
         lambda: list(Pizzeria.objects.filter(ovens=2).values("ovens")),
+        lambda: Pizzeria.objects.get(pk=4),
+        lambda: Place.objects.select_related("restaurant__pizzeria").get(pk=4),
     ]
     for ask in others:
         keep(ask)

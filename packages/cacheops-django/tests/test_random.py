@@ -98,13 +98,15 @@ LOOKUPS: dict[type[Model], dict[str, list[Any]]] = {
         "posts__isnull": TRUTHS, "children__title": NAMES, "children__posts__visible": TRUTHS,
     },
     Author: {
-        "name": NAMES, "edited__views": NUMBERS, "edited__isnull": TRUTHS, "follows": KEYS,
-        "followers__name": NAMES, "clubs": KEYS, "clubs__name": NAMES, "membership__since__isnull": TRUTHS,
+        "pk": KEYS, "profile__author": KEYS, "name": NAMES, "edited__views": NUMBERS,
+        "edited__isnull": TRUTHS, "follows": KEYS, "followers__name": NAMES,
+        "clubs": KEYS, "clubs__name": NAMES, "membership__since__isnull": TRUTHS,
         "profile__motto": NAMES, "profile__isnull": TRUTHS,
     },
-    Tag: {"name": NAMES, "posts": KEYS, "posts__views": NUMBERS, "posts__category__title": NAMES},
+    Tag: {"pk": KEYS, "name": NAMES, "posts": KEYS, "posts__views": NUMBERS, "posts__category__title": NAMES},
     Place: {
-        "name": NAMES, "stars": NUMBERS, "restaurant__cuisine": NAMES, "restaurant__pizzeria__ovens": NUMBERS,
+        "pk": KEYS, "restaurant__pizzeria": KEYS, "name": NAMES, "stars": NUMBERS,
+        "restaurant__cuisine": NAMES, "restaurant__pizzeria__ovens": NUMBERS,
         "restaurant__isnull": TRUTHS,
     },
     StarredPlace: {"name": NAMES, "stars": NUMBERS},
@@ -112,12 +114,16 @@ LOOKUPS: dict[type[Model], dict[str, list[Any]]] = {
         "pk": KEYS, "name": NAMES, "stars": NUMBERS, "cuisine": NAMES, "city": KEYS, "city__name": NAMES,
         "pizzeria__isnull": TRUTHS,
     },
-    Pizzeria: {"name": NAMES, "stars": NUMBERS, "cuisine": NAMES, "city__isnull": TRUTHS, "ovens": NUMBERS},
+    Pizzeria: {
+        "pk": KEYS, "name": NAMES, "stars": NUMBERS, "cuisine": NAMES, "city": KEYS, "city__isnull": TRUTHS,
+        "ovens": NUMBERS,
+    },
     TokenUse: {"token": UUIDS, "token__name": NAMES, "count": NUMBERS},
     Seat: {"hall": KEYS, "number": KEYS, "taken": TRUTHS, "pk": [(1, 1), (2, 1)]},
     Box: {"width": NUMBERS, "area": [0, 1, 2, 4]},
 }  # fmt: skip
 MANY = {Post: "tags", Category: "posts", Author: "edited", Tag: "posts", Restaurant: "pizzeria"}
+OPTIONAL = {Post: "editor__profile", Category: "parent__parent", Author: "profile", Place: "restaurant__city"}
 ONE = {Post: "category", Category: "parent", TokenUse: "token", Restaurant: "city"}
 
 Rows = QuerySet[Any, Any]
@@ -174,6 +180,8 @@ SHAPES: dict[str, Callable[[Rows], Rows]] = {
     "having": _related(lambda rows, name: rows.annotate(n=Count(name)).filter(n__gt=0), MANY),
     "prefetched": _related(lambda rows, name: rows.prefetch_related(name), {**MANY, Restaurant: "city"}),
     "joined": _related(lambda rows, name: rows.select_related(name), ONE),
+    "joined outside": _related(lambda rows, name: rows.select_related(name), OPTIONAL),
+    "counted outside": _related(lambda rows, name: rows.annotate(n=Count(name)), OPTIONAL),
     "ordered by a relation": _related(lambda rows, name: rows.order_by(name, "pk"), ONE),
     "grouped": _related(
         lambda rows, name: rows.order_by(name).values(name).annotate(n=Count("pk"), m=Max("pk")), ONE
@@ -221,6 +229,8 @@ PLAIN = {
     "counted",
     "having",
     "joined",
+    "joined outside",
+    "counted outside",
     "of a subquery",
 }
 

@@ -398,6 +398,22 @@ HARMLESS: dict[str, tuple[Ask, Write]] = {
         lambda: list(Everything.objects.filter(price=Decimal("1.5"))),
         lambda: Everything.objects.create(price=Decimal("1.51")),
     ),
+    "another author than those asked for": (
+        lambda: list(Post.objects.filter(editor__in=[2, 3]).select_related("editor")),
+        lambda: Author.objects.get(pk=1).save(),
+    ),
+    "what belongs to another row": (
+        lambda: Author.objects.filter(pk=2).aggregate(Count("edited")),
+        lambda: Post.objects.create(title="d", category_id=1, editor_id=3),
+    ),
+    "what may belong to nobody": (
+        lambda: Author.objects.select_related("profile").get(pk=2),
+        lambda: Profile.objects.get(pk=1).delete(),
+    ),
+    "a label of another row": (
+        lambda: Post.objects.filter(pk=1).aggregate(Count("labels")),
+        lambda: Label.objects.create(text="d", target=Post(pk=2)),
+    ),
     "a row of another relation": (
         lambda: list(Category.objects.filter(posts__views=1)),
         lambda: Post.objects.create(title="d", category_id=2, views=7),

@@ -4,10 +4,9 @@
 ``select_related``, ordering, subqueries wherever they stand, parents, combined queries. Each table counts as a
 whole, unless every one of its mentions is an alias of the outermost query that is narrowed.
 
-**What narrows** is read off the outermost ``where``, by one rule: *a table may be narrowed to conjunctions only
-if a row that meets none of them, before and after a change, cannot alter the result.* A conjunction of the
-conditions that an alias must meet does that, per branch of an OR; a negation does not, nor does anything
-under a window function, whose value depends on rows that the condition removes afterwards.
+**What narrows** is read off the outermost ``where`` and the joins (`narrowing`), by one rule: *a table may be narrowed
+to conjunctions only if a row that meets none of them, before and after a change, cannot alter the result.* Nothing
+narrows under a window function, whose value depends on rows that the condition removes afterwards.
 
 **What is not understood is refused**: expressions whose value changes without a write (``Now``, ``Random``),
 SQL that somebody wrote by hand, and expressions that are not Django's own.
@@ -22,16 +21,15 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import Func, Q, Window
-from django.db.models.expressions import Col, RawSQL
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now, Random
-from django.db.models.lookups import Exact, In, IsNull, Lookup
+from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
-from django.db.models.sql.constants import LOUTER
-from django.db.models.sql.where import AND, OR, ExtraWhere, WhereNode
+from django.db.models.sql.where import ExtraWhere, WhereNode
 
-from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies, Token
+from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies
 
-from . import conf, rows
+from . import narrowing
 from .reasons import Uncacheable
 
 VOLATILE = (Now, Random, RawSQL, ExtraWhere)
@@ -48,17 +46,8 @@ TRUSTED = (
 )
 """Where expressions come from whose value depends on their arguments and on the rows alone."""
 
-MOST_BRANCHES = 64
-"""Branches of a disjunction above which a part of a condition counts as "any row"."""
-
 _COLUMNS = re.compile(r"\bEXTRACT\(\s*\w+\s+FROM\b", re.IGNORECASE)
 """How SQL asks for a part of a column, with a word that otherwise stands before a table."""
-
-Branch = dict[str, frozenset[tuple[str, Token]]]
-"""What each alias must meet in one branch of a disjunction."""
-
-ANY: list[Branch] = [{}]
-"""The condition that says nothing."""
 
 
 def dependencies(query: Query, using: str) -> Dependencies:
@@ -112,13 +101,13 @@ def _narrowed(
     conjunctions: dict[str, set[Conjunction]] = {}
     mentions: dict[str, int] = {}
     if not query.combinator:
-        branches = ANY if is_windowed else _branches(where, query, vendor)
+        found = narrowing.ANY if is_windowed else narrowing.branches(where, query, vendor)
         for alias, join in query.alias_map.items():
             if query.alias_refcount[alias]:
                 table = join.table_name
                 mentions[table] = mentions.get(table, 0) + 1
                 conjunctions.setdefault(table, set()).update(
-                    tuple(sorted(branch.get(alias, ()), key=str)) for branch in branches
+                    tuple(sorted(branch.get(alias, ()), key=str)) for branch in found
                 )
     for table in mentions.keys() | named.keys():
         # A mention that is not an alias of ours stands in a subquery.
@@ -217,81 +206,3 @@ def _within(expression: Any) -> Iterator[Any]:
             yield from _within(expression.rhs if isinstance(expression.rhs, list | tuple | Query) else None)
     elif hasattr(expression, "as_sql") or hasattr(expression, "resolve_expression"):
         yield expression
-
-
-# What narrows
-
-
-def _branches(node: Any, query: Query, vendor: str) -> list[Branch]:
-    """Return the branches of a condition's disjunction: a result's row meets all that one of them says."""
-    if not isinstance(node, WhereNode):
-        return _of_lookup(node, query, vendor)
-    if node.negated or node.connector not in (AND, OR) or not node.children:
-        return ANY
-    parts = [_branches(child, query, vendor) for child in node.children]
-    if node.connector == OR:
-        merged = [branch for part in parts for branch in part]
-    else:
-        merged = ANY
-        for part in parts:
-            if len(merged) * len(part) > MOST_BRANCHES:
-                # Leaving out a condition that must be met too makes the others say enough.
-                continue
-            merged = [
-                branch for left in merged for right in part if _is_possible(branch := _both(left, right))
-            ]
-    return merged if len(merged) <= MOST_BRANCHES else ANY
-
-
-def _both(left: Branch, right: Branch) -> Branch:
-    return {alias: left.get(alias, frozenset()) | right.get(alias, frozenset()) for alias in left | right}
-
-
-def _is_possible(branch: Branch) -> bool:
-    """Tell whether no column must have two values at once, for then no row is in this branch."""
-    return all(len({column for column, _ in conditions}) == len(conditions) for conditions in branch.values())
-
-
-def _of_lookup(lookup: Any, query: Query, vendor: str) -> list[Branch]:
-    """Return the values that a lookup lets a column have, as branches."""
-    column = getattr(lookup, "lhs", None)
-    if (
-        not isinstance(lookup, Exact | In | IsNull)
-        or type(lookup).__module__.split(".")[0] != "django"
-        or type(column) is not Col
-        or getattr(lookup, "bilateral_transforms", None)
-    ):
-        return ANY
-    join = query.alias_map.get(column.alias)
-    model = column.target.model
-    name = column.target.column or ""
-    narrowing = rows.columns(model, vendor).get(name)
-    if join is None or narrowing is None or model._meta.db_table != join.table_name:
-        return ANY
-    canonical = narrowing[1]
-    try:
-        found = {canonical(value) for value in _values(lookup, getattr(join, "join_type", None) == LOUTER)}
-    except rows.Unknown:
-        return ANY
-    return [{column.alias: frozenset({(name, value)})} for value in sorted(found, key=str)]
-
-
-def _values(lookup: Any, is_outer: bool) -> list[Any]:
-    """Return the values that a lookup compares with; raise Unknown where they do not narrow."""
-    if isinstance(lookup, IsNull):
-        # In an outer join "is null" may mean that there is no row, which any row can change.
-        if lookup.rhs is not True or is_outer:
-            raise rows.Unknown(lookup)
-        return [None]
-    if isinstance(lookup, Exact):
-        values = [lookup.rhs]
-    elif isinstance(lookup.rhs, list | tuple | set | frozenset):
-        # NULL is in no list.
-        values = [value for value in lookup.rhs if value is not None]
-        if not values or len(values) > conf.current().long_disjunction:
-            raise rows.Unknown(lookup)
-    else:
-        raise rows.Unknown(lookup)
-    if any(value is None or hasattr(value, "resolve_expression") for value in values):
-        raise rows.Unknown(lookup)
-    return values

@@ -180,6 +180,18 @@ def _canonical(field: AnyField, vendor: str, skipped: frozenset[str]) -> Canonic
     return canonical
 
 
+def are_alike(one: AnyField, other: AnyField) -> bool:
+    """Tell whether two columns that narrow have one token for what a join holds equal.
+
+    PostgreSQL converts one of them to the type of the other, which cuts texts off and rounds numbers.
+    """
+    one, other = target_of(one), target_of(other)
+    return _reader(one) is _reader(other) and all(
+        getattr(one, name, None) == getattr(other, name, None)
+        for name in ("max_length", "max_digits", "decimal_places")
+    )
+
+
 def target_of(field: AnyField) -> AnyField:
     """Return the field that decides on a column's type: the end of a chain of foreign keys."""
     while isinstance(field, models.ForeignKey) and _converts_like(field, models.ForeignKey):
