@@ -7,7 +7,8 @@ name, so that the cookies of an analytics script tell no pages apart; and the se
 cookie which was good for somebody who has logged out since is good for nothing.
 
 Each thing that an answer varies by is a *dimension*: ``header:accept-language``, ``cookie:theme``, ``cookies``
-(all of them) or ``session``. The language and the time zone that are active when the view is called always count.
+(all of them) or ``session``. The language and the time zone that are active when the view is called always count,
+and who asks, where somebody has found that out before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import LazyObject, empty
 
 from . import responses
 
@@ -36,41 +38,34 @@ class WatchedCookies(dict[str, str]):
         super().__init__(cookies)
         self.seen: set[str] = set()
 
-    def __getitem__(self, name: str) -> str:
-        self.seen.add(f"cookie:{name}")
-        return super().__getitem__(name)
 
-    def __contains__(self, name: object) -> bool:
-        self.seen.add(f"cookie:{name}")
-        return super().__contains__(name)
+def _looking_at_one(name: str) -> Any:
+    method = getattr(dict, name)
 
-    def get(self, name: str, default: Any = None) -> Any:
-        self.seen.add(f"cookie:{name}")
-        return super().get(name, default)
+    def look(self: WatchedCookies, cookie: Any, *args: Any) -> Any:
+        self.seen.add(f"cookie:{cookie}")
+        return method(self, cookie, *args)
 
-    def __iter__(self) -> Any:
+    return look
+
+
+def _looking_at_all(name: str) -> Any:
+    method = getattr(dict, name)
+
+    def look(self: WatchedCookies, *args: Any) -> Any:
         self.seen.add("cookies")
-        return super().__iter__()
+        return method(self, *args)
 
-    def __len__(self) -> int:
-        self.seen.add("cookies")
-        return super().__len__()
+    return look
 
-    def keys(self) -> Any:
-        self.seen.add("cookies")
-        return super().keys()
 
-    def values(self) -> Any:
-        self.seen.add("cookies")
-        return super().values()
-
-    def items(self) -> Any:
-        self.seen.add("cookies")
-        return super().items()
-
-    def copy(self) -> dict[str, str]:
-        self.seen.add("cookies")
-        return super().copy()
+for _name in ("__getitem__", "__contains__", "get", "pop", "setdefault"):
+    setattr(WatchedCookies, _name, _looking_at_one(_name))
+for _name in (
+    *("__iter__", "__reversed__", "__len__", "__repr__", "__eq__", "__ne__", "__or__", "__ror__"),
+    *("keys", "values", "items", "copy", "popitem"),
+):
+    setattr(WatchedCookies, _name, _looking_at_all(_name))
 
 
 class Watch:
@@ -79,6 +74,7 @@ class Watch:
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.cookies: WatchedCookies = WatchedCookies(request.COOKIES)
+        self._visitor = visitor(request)
         self._has_read_messages = hasattr(getattr(request, "_messages", None), "_loaded_data")
 
     @contextmanager
@@ -106,12 +102,14 @@ class Watch:
             return "it holds a nonce of its Content-Security-Policy"
         if is_personal(request) and "authorization" not in responses.words(response, "Vary"):
             return "it answers a request with credentials and does not vary by them"
+        if visitor(request) != self._visitor and not self.cookies.seen and not _has_asked_session(request):
+            return "it has found out who asks, and neither by the session nor by cookies"
         return responses.refusal(response)
 
     def learn(self, response: HttpResponseBase) -> Dimensions:
         """Return what the response varies by, and have it say so itself."""
         seen = {"cookies"} if len(self.cookies.seen) > MOST_COOKIES else set(self.cookies.seen)
-        if getattr(getattr(self.request, "session", None), "accessed", False):
+        if _has_asked_session(self.request):
             seen.add("session")
         said = responses.words(response, "Vary")
         if seen:
@@ -125,6 +123,23 @@ def is_personal(request: HttpRequest) -> bool:
     return bool(request.META.get("HTTP_AUTHORIZATION") or request.META.get("REMOTE_USER"))
 
 
+def visitor(request: HttpRequest) -> tuple[str, str] | None:
+    """Return who asks, where that has been found out by now; None also for those who have not logged in.
+
+    Middleware of a project's own may do so before the view can look, by a token in a cookie or a header of its own.
+    """
+    user: Any = getattr(request, "user", None)
+    if isinstance(user, LazyObject) and user._wrapped is empty:
+        return None
+    if not getattr(user, "is_authenticated", False):
+        return None
+    return type(user).__qualname__, str(getattr(user, "pk", user))
+
+
+def _has_asked_session(request: HttpRequest) -> bool:
+    return bool(getattr(getattr(request, "session", None), "accessed", False))
+
+
 def may_ask(request: HttpRequest, dimensions: Dimensions) -> bool:
     """Tell whether an answer that was kept may be the one to this request."""
     return not is_personal(request) or "header:authorization" in dimensions
@@ -132,7 +147,8 @@ def may_ask(request: HttpRequest, dimensions: Dimensions) -> bool:
 
 def values(request: HttpRequest, dimensions: Dimensions) -> Sequence[Any]:
     """Return what tells this request from others in these dimensions."""
-    found: list[Any] = [translation.get_language(), timezone.get_current_timezone_name()]
+    # Before the session is asked, by which the visitor may become known.
+    found: list[Any] = [visitor(request), translation.get_language(), timezone.get_current_timezone_name()]
     for dimension in sorted(dimensions):
         found += [dimension, _value(request, dimension)]
     return found

@@ -274,3 +274,13 @@ class Rated(Post):
     @score.setter
     def score(self, value: Any) -> None:
         self._score = (value, "points")
+
+
+class Odd(models.Model):
+    """A table and columns whose names say something in keys, in Lua, in JSON and in patterns."""
+
+    field: Any = models.IntegerField(db_column="a=b&{c}:'\\*")
+    text = models.CharField(max_length=200, db_column="é ]]--")
+
+    class Meta:
+        db_table = "a table}{x:*'[\\"
