@@ -56,7 +56,7 @@ class Ledger:
 
     def version(self, row: int) -> int:
         """Return the newest version of a row that may exist."""
-        returned = max(mine[row] for mine in self._returned) // PLACES_AT_MOST
+        returned = max(int(mine[row]) for mine in self._returned) // PLACES_AT_MOST
         return max(returned, int(self._begun[row]))
 
     # Readers

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from soak.sites import Site, one_server
@@ -21,6 +21,13 @@ WRITES = {
     "rollback": 2,
     "savepoint rollback": 2,
 }
+
+
+DEGRADING: Mapping[str, Any] = {"CACHEOPS_DEGRADE_ON_FAILURE": True}
+"""Settings with which the site goes on without the cache while the server is away."""
+
+AFTER_FAULT = 1.0
+"""Seconds after a fault in which a process has sent what it could not send during the fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +88,14 @@ class Scenario:
     rows: int | None = None
     places: int | None = None
     """How many there are, if not as many as the plan says."""
+
+    def strict(self) -> "Scenario":
+        """Return the same for a site that raises errors, before COMMIT, while the server is away."""
+        return replace(
+            self,
+            name=f"{self.name}-strict",
+            story=f"{self.name} where errors are raised before COMMIT: at no time may a read be stale",
+            settings={},
+            bound=None,
+            may_refuse=True,
+        )

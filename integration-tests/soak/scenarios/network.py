@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, cast
 
 from soak.proxy import Proxy
-from soak.scenario import Scenario
+from soak.scenario import AFTER_FAULT, DEGRADING, Scenario
 from soak.sites import Site, one_server
 from soak.stage import Stage
 
@@ -56,26 +56,16 @@ def cut(stage: Stage) -> None:
             stage.wait(0.2, 2.0)
 
 
-SCENARIOS = [
-    Scenario(
-        name="network",
-        story="links that refuse, swallow, delay or cut what is sent; the site goes on without the cache",
-        site=linked,
-        fault=cut,
-        settings={"CACHEOPS_DEGRADE_ON_FAILURE": True},
-        tweaks=("pauses",),
-        bound=1.0,
-        rest=1.5,
-        short=4.0,
-    ),
-    Scenario(
-        name="network-strict",
-        story="the same where errors are raised before COMMIT instead",
-        site=linked,
-        fault=cut,
-        tweaks=("pauses",),
-        may_refuse=True,
-        rest=1.5,
-        short=4.0,
-    ),
-]
+NETWORK = Scenario(
+    name="network",
+    story="links that refuse, swallow, delay or cut what is sent; the site goes on without the cache",
+    site=linked,
+    fault=cut,
+    settings=DEGRADING,
+    tweaks=("pauses",),
+    bound=AFTER_FAULT,
+    rest=1.5,
+    short=4.0,
+)
+
+SCENARIOS = [NETWORK, NETWORK.strict()]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from soak.scenario import Scenario
+from soak.scenario import AFTER_FAULT, DEGRADING, Scenario
 from soak.stage import Stage
 
 
@@ -31,9 +31,9 @@ EMPTY = Scenario(
     name="restarted-empty",
     story="the server is killed and comes back with nothing; the site goes on without it",
     fault=restart_empty,
-    settings={"CACHEOPS_DEGRADE_ON_FAILURE": True},
+    settings=DEGRADING,
     tweaks=("pauses",),
-    bound=1.0,
+    bound=AFTER_FAULT,
     rest=1.5,
     short=4.0,
 )
@@ -45,13 +45,4 @@ SNAPSHOT = replace(
     fault=restart_from_snapshot,
 )
 
-STRICT = {"settings": {}, "bound": None, "may_refuse": True}
-
-SCENARIOS = [
-    EMPTY,
-    replace(EMPTY, name="restarted-empty-strict", story="the same where errors are raised", **STRICT),
-    SNAPSHOT,
-    replace(
-        SNAPSHOT, name="restarted-from-snapshot-strict", story="the same where errors are raised", **STRICT
-    ),
-]
+SCENARIOS = [EMPTY, EMPTY.strict(), SNAPSHOT, SNAPSHOT.strict()]

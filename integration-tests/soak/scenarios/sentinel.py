@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from sentinels import SERVICE, primary_of, sentinels
 
 from cacheops_core.testing import Server, start_server, wait_for
-from soak.scenario import Scenario
+from soak.scenario import AFTER_FAULT, DEGRADING, Scenario
 from soak.sites import Site
 from soak.stage import Stage
 
@@ -31,6 +32,10 @@ class Watched(Site):
         found = [server for server in self.servers if server.port == port]
         return found[0] if found and not others else None
 
+    def is_led_by(self, server: Server) -> bool:
+        """Return whether all sentinels take a server for the primary."""
+        return self.primary() is server
+
 
 @contextmanager
 def watched(binary: str) -> Iterator[Watched]:
@@ -46,7 +51,7 @@ def follow(replica: Server, primary: Server) -> None:
     """Make a server the replica of another, and wait until it has all that the other has."""
     with replica.client() as client:
         client.replicaof(primary.host, primary.port)
-        wait_for(lambda: client.info("replication")["master_link_status"] == "up")
+    wait_for(partial(is_linked, replica))
 
 
 def kill_ahead_of(replica: Server, primary: Server, stage: Stage) -> None:
@@ -67,9 +72,28 @@ def fail_over(stage: Stage) -> None:
         (replica,) = [server for server in site.servers if server is not primary]
         with stage.fault("primary killed"):
             kill_ahead_of(replica, primary, stage)
-            wait_for(lambda replica=replica: site.primary() is replica)
+            wait_for(partial(site.is_led_by, replica))
         primary.start()
         follow(primary, replica)
+
+
+def pause(stage: Stage) -> None:
+    """Let the primary answer nobody until the replica has taken over; it goes on as a primary until it is told."""
+    site = cast(Watched, stage.site)
+    while stage.wait(0.5, 1.5):
+        primary = site.primary()
+        assert primary is not None
+        (replica,) = [server for server in site.servers if server is not primary]
+        with stage.fault("primary paused"):
+            with primary.paused():
+                wait_for(partial(site.is_led_by, replica))
+            wait_for(partial(is_linked, primary))
+
+
+def is_linked(replica: Server) -> bool:
+    """Return whether a server has become a replica, and has all that its primary has."""
+    with replica.client() as client:
+        return bool(client.info("replication").get("master_link_status") == "up")
 
 
 FAILOVER = Scenario(
@@ -77,21 +101,18 @@ FAILOVER = Scenario(
     story="the primary is killed and a replica takes over that lacks its last writes; the site goes on meanwhile",
     site=watched,
     fault=fail_over,
-    settings={"CACHEOPS_DEGRADE_ON_FAILURE": True},
+    settings=DEGRADING,
     tweaks=("pauses",),
-    bound=1.0,
+    bound=AFTER_FAULT,
     rest=1.5,
     short=5.0,
 )
 
-SCENARIOS = [
+PAUSE = replace(
     FAILOVER,
-    replace(
-        FAILOVER,
-        name="sentinel-failover-strict",
-        story="the same where errors are raised",
-        settings={},
-        bound=None,
-        may_refuse=True,
-    ),
-]
+    name="sentinel-pause",
+    story="the primary hangs until a replica has taken over, and then goes on until it is told",
+    fault=pause,
+)
+
+SCENARIOS = [FAILOVER, FAILOVER.strict(), PAUSE]

@@ -17,7 +17,7 @@ class Database:
 
     def __init__(self) -> None:
         described = json.loads(os.environ["PROJECT_DATABASE"])
-        self.kind = described["ENGINE"].rpartition(".")[2]
+        self.kind: str = described["ENGINE"].rpartition(".")[2]
         self._connection = _CONNECTORS[self.kind](described)
 
     def __cache_key__(self) -> str:
@@ -32,11 +32,11 @@ class Database:
         self._do("COMMIT")
 
     @contextmanager
-    def transaction(self) -> Iterator[Callable[[], None]]:
+    def transaction(self) -> Iterator[Callable[[], object]]:
         """Begin a transaction and yield what commits it; it is rolled back if that is not called."""
         try:
             self._do("BEGIN IMMEDIATE" if self.kind == "sqlite3" else "BEGIN")
-            yield lambda: self._do("COMMIT") and None
+            yield lambda: self._do("COMMIT")
         except Exception as error:
             self._do("ROLLBACK")
             if getattr(error, "sqlstate", None) in CONFLICTS or error.args[:1] in [(n,) for n in CONFLICTS]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from soak.judge import Check
 from soak.ledger import View
 from soak.players import BREATH, Player
 
@@ -17,8 +16,8 @@ AUDITED = 40
 class Reader:
     """Reads what is popular more often than the rest, as visitors of a shop do."""
 
-    ways: Mapping[str, tuple[str, Callable[[Any, int], Check]]]
-    """What can be asked: of a "row" or of a "place", of which the number is passed."""
+    ways: Mapping[str, tuple[str, Callable[[Any, int], Any]]]
+    """What can be asked: of a "row" or of a "place", of which the number is passed; returns a `Check`."""
 
     def __init__(self, player: Player) -> None:
         self.player = player
