@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from testapp.models import Category, Odd, Post
+from testapp.models import Awkward, Category, Post
 
 from cacheops_core.keys import stable_key
 from cacheops_core.testing import Server
@@ -172,8 +172,8 @@ def test_a_page_differs_by_cookies_however_it_has_looked_at_them(
 
 
 def test_tables_and_columns_may_be_called_anything_that_the_database_takes(cache_server: Server) -> None:
-    one = Odd.objects.create(field=1, text="a")
-    asks = [lambda number=number: list(Odd.objects.filter(field=number).cache()) for number in (1, 2)]
+    one = Awkward.objects.create(field=1, text="a")
+    asks = [lambda number=number: list(Awkward.objects.filter(field=number).cache()) for number in (1, 2)]
     for ask in asks:
         keep(ask)
     one.text = "b"

@@ -276,7 +276,7 @@ class Rated(Post):
         self._score = (value, "points")
 
 
-class Odd(models.Model):
+class Awkward(models.Model):
     """A table and columns whose names say something in keys, in Lua, in JSON and in patterns."""
 
     field: Any = models.IntegerField(db_column="a=b&{c}:'\\*")
