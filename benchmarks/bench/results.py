@@ -100,7 +100,7 @@ class Report:
     hits: dict[int, dict[str, float]] = field(default_factory=dict)
     """Hits per second by the number of client processes."""
     mistakes: list[str] = field(default_factory=list)
-    """Wrong answers."""
+    """Wrong answers, and operations that have failed."""
 
     def as_json(self) -> dict[str, Any]:
         """Return everything, slices included, as JSON takes it."""

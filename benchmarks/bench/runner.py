@@ -28,7 +28,7 @@ class Runner:
         """Return what an operation costs each contender that does it, and does it right."""
         result = Result(operation)
         calls: dict[str, int] = {}
-        answers = {site.name: self._prepare(site, operation, result) for site in self._sites}
+        answers = {site.name: self._prepare(site, operation, result, mistakes) for site in self._sites}
         truth = answers.get(BASE) or next((told for told in answers.values() if told), None)
         for site in self._sites:
             if site.name in result.absent:
@@ -53,11 +53,13 @@ class Runner:
                     self._count(site, operation, calls[site.name], result.series[site.name])
         return result
 
-    def _prepare(self, site: Site, operation: Operation, result: Result) -> list[str]:
+    def _prepare(self, site: Site, operation: Operation, result: Result, mistakes: list[str]) -> list[str]:
         try:
             told = site.process.do("prepare", operation.name)
         except WorkerFailed as error:
-            result.absent[site.name] = str(error).strip().rsplit("\n", 1)[-1]
+            result.absent[site.name] = "fails"
+            reason = str(error).strip().rsplit("\n", 1)[-1]
+            mistakes.append(f"{site.contender.title}, {operation.title}: {reason}")
             return []
         if not told["is_supported"]:
             result.absent[site.name] = "-"
