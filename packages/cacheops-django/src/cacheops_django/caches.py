@@ -130,6 +130,12 @@ def latest_birth() -> int:
     return 0 if made is None else max((cache.latest_birth for cache in made.by_prefix.values()), default=0)
 
 
+def owes() -> bool:
+    """Tell whether this process has invalidations that it could not send, and that end with it."""
+    made = _made
+    return made is not None and any(cache._owed.parts() for cache in made.by_prefix.values())
+
+
 def _under(prefix: str) -> Cache:
     made = _made
     if made is None or made.settings is not conf.current() or made.pid != os.getpid():

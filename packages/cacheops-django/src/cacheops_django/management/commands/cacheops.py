@@ -83,8 +83,8 @@ class Command(BaseCommand):
             raise CommandError("--minutes takes a whole number above 0.")
         minutes = None if options["all"] else min(options["minutes"], 7 * 24 * 60)
         seconds, times = options["watch"], options["times"]
-        if seconds is not None and seconds <= 0:
-            raise CommandError("--watch takes seconds above 0.")
+        if seconds is not None and not 0 < seconds <= 86_400:
+            raise CommandError("--watch takes seconds above 0, of a day at most.")
         with self._screen(is_live=seconds is not None and not options["json"]) as show:
             while True:
                 found = stats.gather(minutes=minutes, with_queries=options["queries"])

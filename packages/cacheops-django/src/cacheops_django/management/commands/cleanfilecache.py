@@ -33,9 +33,9 @@ class Command(BaseCommand):
         except ImportError as error:
             raise CommandError("there is no file cache: pip install cacheops-filecache") from error
         directory: str | None = options["directory"]
-        if directory and not Path(directory).is_dir():
-            raise CommandError(f"there is no directory {directory}: check its name")
         try:
+            if directory and not Path(directory).is_dir():
+                raise CommandError(f"there is no directory {directory}: check its name")
             cache = store.FileCache(
                 directory or conf.current().file_cache_dir, max_bytes=options["max_bytes"]
             )

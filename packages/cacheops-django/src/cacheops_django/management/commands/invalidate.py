@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
+from cacheops_core.errors import CacheopsError
+from cacheops_django import caches
 from cacheops_django.invalidation import invalidate_all, invalidate_model, invalidate_obj
 from cacheops_django.problems import nearest
 
@@ -43,7 +45,15 @@ class Command(BaseCommand):
             raise CommandError(f'There is no database "{database}". {_choices(database, connections)}')
         tasks = [task for name in names for task in tasks_for(name, database)]
         for task in tasks:
-            task.run()
+            try:
+                task.run()
+            except CacheopsError as error:
+                raise CommandError(f"{task.says} could not be invalidated: {error}") from error
+            if caches.owes():
+                # A server process would send it when the server is back; this one is about to end.
+                raise CommandError(
+                    f"{task.says} could not be invalidated: the cache's server does not answer"
+                )
             if options["verbosity"] > 0:
                 self.stdout.write(f"Invalidated {task.says}")
 
