@@ -43,7 +43,11 @@ class Command(BaseCommand):
         """Invalidate everything named; a name that means nothing stops it before anything is dropped."""
         if database is not None and database not in connections:
             raise CommandError(f'There is no database "{database}". {_choices(database, connections)}')
-        tasks = [task for name in names for task in tasks_for(name, database)]
+        try:
+            tasks = [task for name in names for task in tasks_for(name, database)]
+        except CacheopsError as error:
+            # An object is looked up as any other is.
+            raise CommandError(f"{', '.join(names)} could not be invalidated: {error}") from error
         for task in tasks:
             try:
                 task.run()
