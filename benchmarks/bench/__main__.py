@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cacheops_core.testing import start_server
 
-from . import others, reporting
+from . import markdown, others, reporting
 from .contenders import CONTENDERS, ROOT
 from .operations import BY_NAME, OPERATIONS, OTHERS, Operation
 from .processes import WorkerFailed
@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     add("--seconds", type=float, help="measure each operation for so long, instead of a number of slices")
     add("--database", choices=("sqlite", "postgresql"), default="sqlite")
     add("--json", type=Path, metavar="FILE", help="write all that was measured")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables for the documentation")
     add("--plot", type=Path, metavar="FILE.png", help="draw the table")
     add("--source", action="store_true", help="run ours from the folders packages/*/src")
     add("--environments", type=Path, default=ROOT / ".nox" / "bench-environments", metavar="FOLDER")
@@ -83,6 +84,8 @@ def main() -> int:
         console.print(f"[bold red]not right:[/] {mistake}")
     if given.json:
         given.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    if given.markdown:
+        given.markdown.write_text("\n".join(markdown.lines(report)) + "\n")
     if given.plot:
         from .plotting import plot
 
