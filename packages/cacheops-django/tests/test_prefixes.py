@@ -1,21 +1,27 @@
 """A prefix that is computed: what is read under it is what a write drops, whatever it depends on."""
 
+import itertools
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from answers import Ask, is_cached, is_right, keep, queries
-from django.test import override_settings
+from asgiref.sync import async_to_sync
+from django.http import HttpResponse
+from django.template import Context, Engine
+from django.test import RequestFactory, override_settings
 from testapp.models import Category, Post, Tag
 
 from cacheops_core.errors import CacheMiss, ConfigurationError
 from cacheops_core.testing import Server
-from cacheops_django import caches, reads, reasons
+from cacheops_django import caches, reasons
 from cacheops_django.functions import cached, cached_as
 from cacheops_django.invalidation import invalidate_all, invalidate_model, invalidate_obj
 from cacheops_django.simple import cache
+from cacheops_django.views import cached_view_as
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -41,13 +47,18 @@ def prefixes(server: Server) -> set[bytes]:
         return {key.partition(b":")[0] for key in client.scan_iter()}
 
 
+def plain(table: str) -> str:
+    """Return a table's name without what no prefix may have."""
+    return re.sub(r"[{}:]", "_", table)
+
+
 PREFIXES: dict[str, Callable[[Question], str]] = {
     "nothing": lambda query: "",
     "one for all": lambda query: "all:",
     "the database": lambda query: f"{query.db}:",
     "the databases": lambda query: "-".join(query.dbs) + ":",
-    "the table": lambda query: f"{query.table}:" if query.tables else "none:",
-    "the tables": lambda query: "-".join(query.tables) + ":",
+    "the table": lambda query: f"{plain(query.table)}:" if query.tables else "none:",
+    "the tables": lambda query: "-".join(map(plain, query.tables)) + ":",
 }
 """What a prefix may depend on."""
 
@@ -124,7 +135,7 @@ def test_tables_of_different_prefixes_are_not_cached_together_and_that_is_said(
     def ask() -> list[Post]:
         return list(Post.objects.filter(category__title="a"))
 
-    reads._warn.cache_clear()
+    caches._warn.cache_clear()
     with asked(PREFIXES["the table"]), caplog.at_level(logging.WARNING, "cacheops"):
         assert queries(ask) == queries(ask) == 1
         category.title = "b"
@@ -136,8 +147,74 @@ def test_tables_of_different_prefixes_are_not_cached_together_and_that_is_said(
     assert any("CACHEOPS_PREFIX must be one" in reason for _, _, reason in reasons.bypasses)
 
 
+ENGINE = Engine(libraries={"cacheops": "cacheops_django.templatetags.cacheops"})
+
+RESULTS: dict[str, Callable[[Callable[[], Any]], Callable[[], Any]]] = {
+    "a function": cached_as(Post, Category),
+    "its key": lambda compute: (
+        lambda: (
+            (function := cached_as(Post, Category)(compute)),
+            function.key().set("kept"),
+            function.key().get(None),
+            function.invalidate(),
+            function(),
+        )
+    ),
+    "a view": lambda compute: (
+        lambda: (
+            (view := cached_view_as(Post, Category)(lambda request: HttpResponse(compute()))),
+            view.invalidate("http://testserver/"),
+            view(RequestFactory().get("/")),
+        )
+    ),
+    "a coroutine function": lambda compute: async_to_sync(cached_as(Post, Category)(awaited(compute))),
+    "an async view": lambda compute: (
+        lambda: async_to_sync(
+            cached_view_as(Post, Category)(awaited(lambda request: HttpResponse(compute())))
+        )(RequestFactory().get("/"))
+    ),
+    "a fragment": lambda compute: (
+        lambda: ENGINE.from_string(
+            "{% load cacheops %}{% cached_as posts 60 'name' %}{{ compute }}{% endcached_as %}"
+        ).render(Context({"posts": Post.objects.filter(category__title="a"), "compute": compute}))
+    ),
+    "several databases": cached_as(Tag, Tag.objects.using("other")),
+}
+
+
+def awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def answer(*args: Any) -> Any:
+        return function(*args)
+
+    return answer
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_of_tables_of_different_prefixes_are_not_kept_and_that_is_said(
+    name: str, caplog: pytest.LogCaptureFixture, cache_server: Server
+) -> None:
+    caches._warn.cache_clear()
+    reasons.bypasses.clear()
+    numbers = itertools.count(1)
+    seen: list[int] = []
+
+    def compute() -> int:
+        seen.append(next(numbers))
+        return seen[-1]
+
+    prefix = PREFIXES["the database" if name == "several databases" else "the table"]
+    with asked(prefix), caplog.at_level(logging.WARNING, "cacheops"):
+        for _ in range(3):
+            RESULTS[name](compute)()
+    assert len(seen) == 3
+    assert len(caplog.messages) == 1
+    assert "CACHEOPS_PREFIX must be one" in caplog.messages[0]
+    assert {reason.kind for _, _, reason in reasons.bypasses} == {"prefixes"}
+    assert not prefixes(cache_server)
+
+
 def test_a_table_is_not_asked_for_where_there_is_none() -> None:
-    with asked(lambda query: query.table):
+    with asked(lambda query: plain(query.table)):
         with pytest.raises(ConfigurationError, match=r"query\.tables"):
             cache.get("key")
         keep(Tag.objects.count)
@@ -192,7 +269,7 @@ def test_everything_is_below_all_prefixes(cache_server: Server) -> None:
     ]
     with cache_server.client() as client:
         client.set("somebody else's", 1)
-    with asked(lambda query: f"{query.db}-{'-'.join(query.tables)}:"):
+    with asked(lambda query: f"{query.db}-{'-'.join(map(plain, query.tables))}:"):
         for ask in asks:
             ask()
         cache.set("key", 1)

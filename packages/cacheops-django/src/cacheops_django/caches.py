@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -23,6 +24,7 @@ from cacheops_core.options import CacheOptions
 from cacheops_core.units import Change
 
 from . import conf
+from .reasons import Uncacheable, log
 from .tables import known_tables
 
 
@@ -47,8 +49,17 @@ class PrefixQuery:
         return _only(self.tables, "table", "tables")
 
 
-class MixedPrefixes(ConfigurationError):
+class MixedPrefixes(Uncacheable):
     """A result depends on tables that have different prefixes, so there is no place where writes would find it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "prefixes")
+        _warn(text)
+
+
+@lru_cache(maxsize=1024)
+def _warn(text: str) -> None:
+    log.warning("%s: what joins them is not cached", text)
 
 
 @dataclass(slots=True)

@@ -196,10 +196,11 @@ def _explain_result(
     try:
         found = results.dependencies()
         results.refuse_open_write(found)
+        cache = results.cache(func)
     except Uncacheable as refusal:
         reason = refusal.reason
         return Explanation(asked=name, outcome="never", because=str(reason), remedy=reason.remedy)
-    return _explain_entry(name, results.cache(func), make_key(), found.merge(more), results.timeout(), name)
+    return _explain_entry(name, cache, make_key(), found.merge(more), results.timeout(), name)
 
 
 # Entries

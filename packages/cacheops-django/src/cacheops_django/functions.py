@@ -34,28 +34,31 @@ class Kept:
 
     def get(self, key: bytes, default: Any = NOT_GIVEN) -> Any:
         """Return what is kept for a call; without a default, raise CacheMiss if there is nothing."""
-        results, found = self.results, self.results.usable()
-        lookup = found and results.look(self.func, key, found, results.timeout()).lookup
-        if lookup and lookup.is_hit:
-            return lookup.value
+        results, usable = self.results, self.results.usable(self.func)
+        if usable is not None:
+            found, cache = usable
+            lookup = results.look(cache, key, found, results.timeout()).lookup
+            if lookup.is_hit:
+                return lookup.value
         if default is NOT_GIVEN:
             raise CacheMiss(key)
         return default
 
     def set(self, key: bytes, value: Any, timeout: Any = NOT_GIVEN) -> None:
         """Keep a value for a call, unless the open transaction has written to what it depends on."""
-        results, found = self.results, self.results.usable()
-        if found is not None:
+        results, usable = self.results, self.results.usable(self.func)
+        if usable is not None:
+            found, cache = usable
             lifetime = results.timeout() if timeout is NOT_GIVEN else seconds(timeout, "timeout")
-            results.keep(results.look(self.func, key, found, lifetime), value)
+            results.keep(results.look(cache, key, found, lifetime), value)
 
     def delete(self, key: bytes) -> bool:
         """Drop what is kept for a call; return whether there was anything."""
         try:
             found = self.results.dependencies()
+            cache = self.results.cache(self.func)
         except Uncacheable:
             return False
-        cache = self.results.cache(self.func)
         return bool(cache.driver.run(forget(cache.key_of(key, found))))
 
 

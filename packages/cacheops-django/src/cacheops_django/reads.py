@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -347,17 +346,8 @@ def _refuse_open_write(found: Dependencies, using: str) -> None:
 
 
 def _cache_of(found: Dependencies, using: str) -> Cache:
-    try:
-        # Whoever writes does so on the primary, and asks for the prefix there.
-        return caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
-    except caches.MixedPrefixes as mixed:
-        _warn(str(mixed))
-        raise Uncacheable(str(mixed), "prefixes") from mixed
-
-
-@lru_cache(maxsize=1024)
-def _warn(text: str) -> None:
-    log.warning("%s: what joins them is not cached", text)
+    # Whoever writes does so on the primary, and asks for the prefix there.
+    return caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
 
 
 def forget_plans() -> None:

@@ -146,7 +146,10 @@ class Results(Samples):
             return MISS
         if async_caches.is_written(table for table, _ in known[1].tables):
             return MISS
-        cache = await async_caches.twin(self.cache(func))
+        try:
+            cache = await async_caches.twin(self.cache(func))
+        except Uncacheable:
+            return MISS
         if cache is None:
             return MISS
         try:
@@ -182,10 +185,11 @@ class Results(Samples):
         self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies = NOTHING
     ) -> Asked | None:
         """Return what the cache says, which may be that a result can be kept; None if it is not to be asked."""
-        found = self.usable()
-        if found is None:
+        usable = self.usable(func)
+        if usable is None:
             return None
-        asked = self.look(func, make_key(), found.merge(more), self.timeout())
+        found, cache = usable
+        asked = self.look(cache, make_key(), found.merge(more), self.timeout())
         if cache_read.receivers and not asked.lookup.is_hit:
             cache_read.send_robust(sender=None, func=func, hit=False)
         return asked
@@ -227,18 +231,18 @@ class Results(Samples):
             self._tally = (func, tally)
         return tally
 
-    def usable(self) -> Dependencies | None:
-        """Return what the results depend on; None if results can be neither had nor kept at the moment."""
+    def usable(self, func: Callable[..., Any]) -> tuple[Dependencies, Cache] | None:
+        """Return what the results depend on, and their cache; None if they can be neither had nor kept now."""
         if not conf.current().enabled:
             return None
         try:
             found = self.dependencies()
             self.refuse_open_write(found)
+            return found, self.cache(func)
         except Uncacheable as refusal:
             for model in self.models()[:1]:
                 record(model, "cached_as", refusal.reason)
             return None
-        return found
 
     def refuse_open_write(self, found: Dependencies) -> None:
         """Raise Uncacheable if the open transaction has written to what the results depend on."""
@@ -276,9 +280,8 @@ class Results(Samples):
             lock = any(profile is not None and profile.lock for profile in profiles)
         return {"lock": lock, "stale": self.stale}
 
-    def look(self, func: Callable[..., Any], key: bytes, found: Dependencies, timeout: float | None) -> Asked:
+    def look(self, cache: Cache, key: bytes, found: Dependencies, timeout: float | None) -> Asked:
         """Return what the cache has under a key, or whether something can be kept there."""
-        cache = self.cache(func)
         lookup = cache.fetch(key, found, timeout)
         if self.samples and not lookup.is_hit and lookup.head is not None:
             # Nobody knows yet which databases the function is going to read.

@@ -88,7 +88,10 @@ class Samples:
         return [model_of(sample) for sample in self.samples]
 
     def cache(self, func: Callable[..., Any] | None) -> Cache:
-        """Return the cache in which the results are, which may depend on whoever is asking."""
+        """Return the cache in which the results are, which may depend on whoever is asking.
+
+        Raises MixedPrefixes, which is an Uncacheable, if there is not one for all of them.
+        """
         known = self._know()[1]
         names = [] if isinstance(known, str) else [table for table, _ in known.tables]
         settings = conf.current()
@@ -97,7 +100,7 @@ class Samples:
         }
         found = {id(cache): cache for cache in (caches.of(names, using, func) for using in databases)}
         if len(found) > 1:
-            raise ConfigurationError(
+            raise caches.MixedPrefixes(
                 f"CACHEOPS_PREFIX must be one for all that a result depends on, and differs for the databases "
                 f"{', '.join(sorted(databases))}: take samples from one of them"
             )

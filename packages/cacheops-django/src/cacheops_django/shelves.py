@@ -9,8 +9,10 @@ from uuid import uuid4
 
 from asgiref.sync import sync_to_async
 
+from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 
+from .reasons import Uncacheable
 from .results import Results, Unstored
 from .varying import Dimensions
 
@@ -103,10 +105,12 @@ class ProjectShelf(Shelf):
         self.identity: Any = results
 
     def remembered(self, key: Any) -> Any:
-        return self.results.cache(None).get(key, None)
+        cache = self._cache()
+        return cache and cache.get(key, None)
 
     def remember(self, key: Any, value: Any) -> None:
-        self.results.cache(None).set(key, value, self.results.timeout())
+        if (cache := self._cache()) is not None:
+            cache.set(key, value, self.results.timeout())
 
     def answer(
         self, view: Callable[..., Any], make_key: Callable[[], bytes], compute: Callable[[], Any], page: bytes
@@ -124,7 +128,14 @@ class ProjectShelf(Shelf):
         return await self.results.aanswer(view, make_key, compute, row_of(page), is_pure=is_pure)
 
     def drop(self, page: bytes) -> None:
-        self.results.cache(None).invalidate(PAGES, {"page": page.hex()})
+        if (cache := self._cache()) is not None:
+            cache.invalidate(PAGES, {"page": page.hex()})
+
+    def _cache(self) -> Cache | None:
+        try:
+            return self.results.cache(None)
+        except Uncacheable:
+            return None  # which is noted where the answer is asked for
 
 
 class SimpleShelf(Shelf):
