@@ -90,7 +90,7 @@ def test_uninstalling_restores_every_class_and_module_exactly() -> None:
 
 @pytest.mark.usefixtures("_uninstalled")
 def test_a_queryset_without_the_cache_has_none_of_its_methods() -> None:
-    for name in ("cache", "nocache", "invalidated_update", "inplace", "cloning"):
+    for name in ("cache", "nocache", "invalidated_update", "inplace", "cloning", "clone"):
         assert not hasattr(QuerySet, name)
         assert not hasattr(BaseManager, name)
 

@@ -31,6 +31,7 @@ from testapp.models import (
 
 from cacheops_core.errors import ConfigurationError
 from cacheops_django import caches, reasons
+from cacheops_django.functions import cached_as
 from cacheops_django.reads import wish_of
 from cacheops_django.signals import cache_read
 
@@ -163,6 +164,29 @@ def test_inplace_changes_the_queryset_and_cloning_stops_that() -> None:
     assert [tag.pk for tag in rows] == [1]
 
 
+def test_a_clone_is_a_copy_also_of_a_queryset_that_is_changed_in_place() -> None:
+    # Querysets of django-cacheops have this method, which its documentation does not mention.
+    rows = Tag.objects.inplace()
+    copied = rows.clone()
+    assert copied.filter(pk=1) is copied
+    assert len(rows) > len(copied) == 1
+    assert wish_of(Tag.objects.cache(ops="count").clone()).ops == {"count"}
+
+
+def test_what_needs_no_database_is_not_looked_up() -> None:
+    seen: list[Any] = []
+
+    def note(**kwargs: Any) -> None:
+        seen.append(kwargs)
+
+    cache_read.connect(note)
+    try:
+        assert times(lambda: list(Tag.objects.filter(pk__in=[]))) == [0, 0]
+    finally:
+        cache_read.disconnect(note)
+    assert seen == []
+
+
 @BY_HAND
 def test_managers_and_related_managers_have_the_methods_too() -> None:
     post = Post.objects.get(pk=1)
@@ -192,6 +216,18 @@ def test_a_fetch_is_whatever_brings_rows() -> None:
     assert times(lambda: list(Post.objects.all())) == HIT
     assert times(lambda: Post.objects.in_bulk([1])) == HIT
     assert times(lambda: list(Post.objects.dates("created", "day"))) == HIT
+
+
+@override_settings(CACHEOPS={"testapp.*": {"ops": "fetch", "timeout": 600}})
+def test_a_get_is_a_fetch_too() -> None:
+    # As it is in django-cacheops 7.2, where a get is a fetch of a row or two.
+    for ask in (
+        lambda: Post.objects.get(pk=1),
+        lambda: Post.objects.filter(views=1).get(),
+        Post.objects.filter(views=1).first,
+        lambda: Post.objects.latest("views"),
+    ):
+        assert times(ask) == HIT
 
 
 @override_settings(CACHEOPS={"testapp.*": {"ops": {"exists", "aggregate"}, "timeout": 600}})
@@ -416,6 +452,21 @@ def test_what_cannot_be_pickled_is_returned_and_not_stored(caplog: pytest.LogCap
         for _ in range(3):
             assert rows.get(pk=1).x() == "p1"
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) <= 1
+
+
+def test_bytes_come_back_as_the_type_that_the_database_gives() -> None:
+    # Which is memoryview on PostgreSQL, and cannot be pickled.
+    Everything.objects.create(blob=b"a")
+    for ask in (
+        Everything.objects.get,
+        lambda: list(Everything.objects.all()),
+        lambda: list(Everything.objects.values("blob")),
+        lambda: list(Everything.objects.values_list("blob", flat=True)),
+        cached_as(Everything)(lambda: list(Everything.objects.nocache())),
+    ):
+        assert times(ask) == HIT
+    blobs = Everything.objects.values_list("blob", flat=True)
+    assert type(blobs.get()) is type(blobs.nocache().get())
 
 
 def test_receivers_are_told_of_hits_and_misses() -> None:

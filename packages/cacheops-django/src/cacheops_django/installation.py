@@ -73,6 +73,7 @@ def patches() -> Iterator[Patch]:
     yield add(QuerySet, "cache", querysets.cache)
     yield add(QuerySet, "nocache", querysets.nocache)
     yield add(QuerySet, "inplace", querysets.inplace)
+    yield add(QuerySet, "clone", querysets.copied)
     yield add(QuerySet, "cloning", querysets.cloning)
     yield add(QuerySet, "invalidated_update", querysets.invalidated_update)
     yield add(BaseManager, "cache", querysets.manager_cache)

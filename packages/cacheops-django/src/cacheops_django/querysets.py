@@ -77,6 +77,13 @@ def cloning(self: Rows) -> Rows:
     return clone
 
 
+def copied(self: Rows) -> Rows:
+    """Return a copy, also of a queryset that its methods change."""
+    copy = _copy(self)
+    copy._cacheops = wish_of(self)
+    return copy
+
+
 def invalidated_update(self: Rows, **kwargs: Any) -> int:
     """Update, and invalidate what depends on the rows as they were and as they are."""
     with scopes.deciding():
