@@ -556,6 +556,18 @@ def test_an_invalidation_that_could_not_be_sent_is_sent_before_the_cache_is_trus
     assert cache.get_or_compute("k", DRINKS, compute) == 2
 
 
+def test_a_release_that_could_not_be_sent_is_sent_with_the_next_write_for_the_sake_of_others(down, compute):
+    cache, server = down(degrade=True)
+    with server.client() as client:
+        other = Cache(client)
+        other.get_or_compute("k", DRINKS, compute)
+        with server.paused(), cache.writing(("product", A_DRINK)):
+            pass
+        with cache.writing("category"):
+            pass
+        assert other.get_or_compute("k", DRINKS, compute) == 2
+
+
 def test_a_server_that_comes_back_empty_is_used_again(down, compute):
     cache, server = down(degrade=True)
     cache.get_or_compute("k", DRINKS, compute)

@@ -275,7 +275,7 @@ class Verbs:
         lifetime = milliseconds(options.fence_lifetime)
         flow = flows.fence(options.prefix, unit.id, changes, lifetime, options.max_fences)
         try:
-            self._learn((yield from self._unless_down(flow, {})))
+            self._learn((yield from self._unless_down(self._settling_before(flow), {})))
         finally:
             near_writes.drop_changes(options.prefix, changes)
 
@@ -345,6 +345,11 @@ class Verbs:
             )
             self._learn((yield from flow))
             self._owed.settle(parts)
+
+    def _settling_before(self, flow: Flow[T]) -> Flow[T]:
+        # A process that only writes never asks, and others would be served what it could not drop.
+        yield from self._settling()
+        return (yield from flow)
 
     # Names and times
 
