@@ -119,6 +119,9 @@ class Renewer:
         try:
             yield
         finally:
+            if self._pid != os.getpid():
+                # Forked in between: as above.
+                self._reset()
             with self._changed:
                 self._held.pop(lock.token, None)
 

@@ -14,7 +14,6 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 
 from asgiref.sync import AsyncToSync
@@ -24,10 +23,11 @@ from django.db.backends.signals import connection_created
 
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
+from cacheops_core.forks import module_lock
 
 from . import clients, conf
 
-_lock = Lock()
+_lock = module_lock()
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 """All that were ever opened, of all threads."""
 

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from cacheops_core.cache import Cache
 from cacheops_core.errors import ConfigurationError
+from cacheops_core.forks import module_lock
 from cacheops_core.options import CacheOptions
 from cacheops_core.units import Change
 
@@ -72,7 +72,7 @@ class _Made:
     by_prefix: dict[str, Cache] = field(default_factory=dict)
 
 
-_lock = Lock()
+_lock = module_lock()
 _made: _Made | None = None
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from threading import Lock
 
+from cacheops_core.forks import module_lock
 from cacheops_core.units import Change
 
 from . import tables
@@ -30,7 +30,7 @@ microseconds."""
 wakers: list[Callable[[], None]] = []
 """Called when something has been counted that took its time anyway: a miss, or a drop."""
 
-_lock = Lock()
+_lock = module_lock()
 
 
 class Tally:

@@ -21,12 +21,13 @@ import time
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.resources import files
-from threading import Lock, Timer
+from threading import Timer
 from typing import Any
 
 from django.core.signals import request_finished
 
 from cacheops_core.flows import Call, Flow
+from cacheops_core.forks import module_lock
 from cacheops_core.scripts import Script
 
 from . import caches, conf, counters
@@ -48,7 +49,7 @@ MOST_FIELDS = 5000
 PAUSE = 30.0
 """Seconds for which nothing is sent after it has failed."""
 
-_lock = Lock()
+_lock = module_lock()
 _published: Counts = {}
 """What has been sent of what this process has counted."""
 _published_queries: dict[str, dict[str, int]] = {}
@@ -112,8 +113,8 @@ def at_exit() -> None:
 
 def begin_anew() -> None:
     """In a forked child: leave to the parent what it has counted."""
-    global _timer, _lock
-    _lock, _timer = Lock(), None
+    global _timer
+    _timer = None
     _named.clear()
     _note(counters.collect(), _queries_now())
 
