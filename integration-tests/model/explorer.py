@@ -1,8 +1,9 @@
 """Every order in which readers and writers may take their steps, with losses, crashes and expiries.
 
 The actors are the real flows. They take one request at a time, which the simulated server answers by the
-real scripts. Between any two steps a key may be lost, a writer may die, and the deadline of a unit may pass, as
-often as the scenario allows (of a dead unit: always). In each state that can be reached it must hold that
+real scripts. Between any two steps a key may be lost, a writer may die, the deadline of a unit may pass (of a
+dead unit: always), and a server may take over that knows the keys as they once were, as often as the scenario
+allows. In each state that can be reached it must hold that
 
 - an answer that is served is no older than what had been returned to a writer before the read began, and
 - once all is quiet, nothing that would be served is older than the database.
@@ -52,6 +53,10 @@ class Scenario:
     crashes: int = 0
     expiries: int = 0
     """How often the deadline of a unit passes that still lives."""
+
+    reverts: int = 0
+    """How often a server takes over that knows the keys as they were at some earlier moment: one that restarts
+    from its snapshot, or a replica that has not heard of the last writes."""
 
     can_roll_back: bool = False
     max_schemes: int = 32
@@ -108,6 +113,11 @@ class World(NamedTuple):
     losses: int
     crashes: int
     expiries: int
+    reverts: int
+    run: int = 1
+    """How many servers there have been."""
+    saved: Keyspace | None = None
+    """The keys as the next server will know them."""
 
 
 SELECT, COMMIT, ROLL_BACK = "select", "commit", "roll back"
@@ -127,7 +137,7 @@ class Explorer:
         """Return the number of states, all of which keep the promise; raise Violation at the first that does not."""
         scenario = self.scenario
         readers, writers = (Reader(),) * len(scenario.readers), (Writer(),) * len(scenario.writers)
-        budget = (scenario.losses, scenario.crashes, scenario.expiries)
+        budget = (scenario.losses, scenario.crashes, scenario.expiries, scenario.reverts)
         start = World(EMPTY, 1, 0, 0, readers, writers, *budget)
         parents: dict[World, tuple[World, str] | None] = {start: None}
         queue = deque([start])
@@ -219,7 +229,8 @@ class Explorer:
             if writer.state == "alive" and writer.replies and world.crashes:
                 dead = _put(world.writers, number, Writer((), writer.version, "dead"))
                 yield f"W{number} dies", world._replace(writers=dead, crashes=world.crashes - 1)
-            is_dead = writer.state == "dead"
+            # One that is done may be back in a fence as the next server knows it.
+            is_dead = writer.state != "alive"
             unit = f"u{number}".encode()
             stands = any(
                 member == unit and score for _, members in fences(world.keyspace) for member, score in members
@@ -228,11 +239,16 @@ class Explorer:
                 left = world.expiries if is_dead else world.expiries - 1
                 after = world._replace(keyspace=with_expired(world.keyspace, unit), expiries=left)
                 yield f"the deadline of W{number} passes", after
+        if world.saved is not None:
+            back = world._replace(keyspace=world.saved, run=world.run + 1, saved=None)
+            yield "a server takes over that knows what was saved", back
+        elif world.reverts:
+            yield "the keys are saved", world._replace(saved=world.keyspace, reverts=world.reverts - 1)
 
     def _check_quiet(self, world: World) -> None:
         for number in range(len(self.scenario.readers)):
             request, _ = self._asked_by_reader(number, ())
-            _, reply = self._run(world.keyspace, world.clock, request)
+            _, reply = self._run(world.keyspace, world.clock, request, _run(world))
             request, result = self._asked_by_reader(number, (_frozen(reply),))
             if request is None and result < world.database:
                 raise Violation(f"all is quiet, and R{number} would be served {result} of {world.database}")
@@ -245,7 +261,7 @@ class Explorer:
             if isinstance(one, flows.Call):
                 one = dataclasses.replace(one, script=self.scenario.scripts.get(one.script, one.script))
                 clock += 1
-            keyspace, reply = self._run(keyspace, clock, one)
+            keyspace, reply = self._run(keyspace, clock, one, _run(world))
             replies.append(_frozen(reply))
         reply = tuple(replies) if isinstance(request, tuple) else replies[0]
         return world._replace(keyspace=keyspace, clock=clock), reply
@@ -297,12 +313,18 @@ BIRTH = re.compile(rb"\0{7}(.)\0{4}", re.DOTALL)
 
 def canonical(world: World) -> World:
     """Return the same state with its births numbered from 1, in their order."""
-    found = _births(world.keyspace).union(*(_births(reader.replies) for reader in world.readers))
+    held = (world.keyspace, world.saved or (), *(reader.replies for reader in world.readers))
+    found = frozenset[bytes]().union(*map(_births, held))
     if world.clock == len(found) + 1:
         return world
     births = b"".join(sorted(found))
     readers = tuple(reader._replace(replies=_renamed(reader.replies, births)) for reader in world.readers)
-    return world._replace(keyspace=_renamed(world.keyspace, births), readers=readers, clock=len(births) + 1)
+    return world._replace(
+        keyspace=_renamed(world.keyspace, births),
+        saved=world.saved and _renamed(world.saved, births),
+        readers=readers,
+        clock=len(births) + 1,
+    )
 
 
 @cache
@@ -317,6 +339,10 @@ def _renamed(held: Any, births: bytes) -> Any:
     if isinstance(held, bytes):
         return BIRTH.sub(lambda found: bytes([0] * 7 + [births.index(found[1]) + 1] + [0] * 4), held)
     return tuple(_renamed(one, births) for one in held) if isinstance(held, tuple) else held
+
+
+def _run(world: World) -> bytes:
+    return b"run%d" % world.run
 
 
 def _frozen(reply: Any) -> Any:

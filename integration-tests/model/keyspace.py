@@ -14,7 +14,7 @@ from typing import Any
 
 from lupa.lua51 import LuaRuntime, lua_type
 
-from cacheops_core.flows import Call, Command
+from cacheops_core.flows import RUN, Call, Command
 from cacheops_core.scripts import Script
 
 Value = bytes | frozenset[bytes] | tuple[tuple[bytes, float], ...]
@@ -52,13 +52,17 @@ class Server:
         self._clock = 0
         self._globals = (self._redis(), self._cjson(), self._struct())
 
-    def run(self, keyspace: Keyspace, clock: int, request: Command | Call) -> tuple[Keyspace, Any]:
-        """Return the keyspace after a request, and its reply."""
+    def run(
+        self, keyspace: Keyspace, clock: int, request: Command | Call, run: bytes
+    ) -> tuple[Keyspace, Any]:
+        """Return the keyspace after a request, and its reply; ``run`` is which life of which server answers."""
         self._keys, self._clock = dict(keyspace), clock
         if isinstance(request, Call):
-            reply = self._evaluate(request)
+            reply = self._evaluate(request, run)
         else:
             reply = self.command(raw(request.name), *map(raw, request.args))
+            if request.tells_run:
+                reply = [run, reply]
         return tuple(sorted(self._keys.items())), reply
 
     def command(self, name: bytes, *args: bytes) -> Any:
@@ -68,11 +72,11 @@ class Server:
 
     # Lua
 
-    def _evaluate(self, call: Call) -> Any:
+    def _evaluate(self, call: Call, run: bytes) -> Any:
         function = self._functions.get(call.script.sha)
         if function is None:
             function = self._functions[call.script.sha] = self._compile(call.script)
-        keys, args = ([raw(one) for one in many] for many in (call.keys, call.args))
+        keys, args = ([run if one is RUN else raw(one) for one in many] for many in (call.keys, call.args))
         reply = function(self._lua.table_from(keys), self._lua.table_from(args), *self._globals)
         return self._from_lua(reply)
 
@@ -142,6 +146,9 @@ class Server:
 
     def do_time(self) -> list[bytes]:
         return [b"0", b"%d" % self._clock]
+
+    def do_publish(self, *_: bytes) -> int:
+        return 0
 
     def do_type(self, key: bytes) -> tuple[str, bytes]:
         return "status", KINDS[type(self._keys.get(key))]

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from cacheops_core.scripts import ACQUIRE, FENCE, RELEASE, Script
-from cacheops_core.stamps import FORMAT, StampKeys
+from cacheops_core.stamps import FORMAT, GENERATION, RUN_LENGTH, StampKeys
 
 from .explorer import Scenario
 
@@ -35,6 +35,11 @@ SCENARIOS = {
     "a whole table, a lost key": Scenario((BY_A, BY_B), (WHOLE_TABLE,), rounds=1, losses=1),
     "two tables, one written, a lost key": Scenario((BOTH_TABLES,), (ROW,), losses=1),
     "two tables, each written": Scenario((BOTH_TABLES, BOTH_TABLES), (ROW, OTHER_TABLE), rounds=1),
+    "one writer, a server with older keys": Scenario((BY_A,), (ROW,), reverts=1),
+    "two schemes, a server with older keys": Scenario((BY_A, BY_B), (ROW,), rounds=1, reverts=1),
+    "a whole table, a server with older keys": Scenario((BY_A,), (WHOLE_TABLE,), reverts=1),
+    "two writers, a server with older keys": Scenario((BY_A,), (ROW, ROW), rounds=1, reverts=1),
+    "one writer, two servers with older keys": Scenario((BY_A,), (ROW,), reverts=2),
     "no room for a second scheme": Scenario((BY_A, BY_B), (ROW,), losses=1, max_schemes=1),
 }
 """Small enough to be explored to the end in seconds, together as broad as the argument in `flows`."""
@@ -66,14 +71,27 @@ class Mutation:
         assert self.script.source.count(self.line) == 1, (
             f"{self.line!r} is not one line of {self.script.name}"
         )
-        mutant = Script(self.script.name, self.script.source.replace(self.line, self.instead))
+        mutant = replace(self.script, source=self.script.source.replace(self.line, self.instead))
         return replace(self.scenario, scripts={self.script: mutant})
 
 
 @contextmanager
 def _without_generations() -> Iterator[None]:
-    def head(self: StampKeys, found: Sequence[bytes | None]) -> bytes | None:
+    def head(self: StampKeys, found: Sequence[bytes | None], run: Any) -> bytes | None:
         return None if None in found else FORMAT + b"".join(one for one in found if one)
+
+    with mock.patch.object(StampKeys, "head", head):
+        yield
+
+
+@contextmanager
+def _without_runs() -> Iterator[None]:
+    checked = StampKeys.head
+
+    def head(self: StampKeys, found: Sequence[bytes | None], run: Any) -> bytes | None:
+        return checked(
+            self, found, [one[GENERATION - RUN_LENGTH : GENERATION] if one else b"-" for one in found]
+        )
 
     with mock.patch.object(StampKeys, "head", head):
         yield
@@ -87,8 +105,11 @@ MUTATIONS: Mapping[str, Mutation] = {
     "stamps are acquired after the database was asked": Mutation(replace(_QUIET, is_late=True)),
     "the fence comes after the commit": Mutation(replace(_QUIET, is_late_writer=True, crashes=1)),
     "a stamp of another generation is valid": Mutation(_LOSS, patch=_without_generations),
+    "a generation that an earlier server has made is valid": Mutation(
+        Scenario((BY_A,), (ROW,), reverts=1), patch=_without_runs
+    ),
     "acquire makes a registry under an old generation": Mutation(
-        _LOSS, ACQUIRE, "if has_registry and generation then", "if generation then"
+        _LOSS, ACQUIRE, "if has_registry and generation and", "if generation and"
     ),
     "acquire takes a new scheme while a unit commits": Mutation(
         _CRASH, ACQUIRE, "        if is_committing then", "        if false then"
@@ -127,8 +148,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     "a release leaves the stamp in place of its fence": Mutation(
         replace(_QUIET, expiries=1),
         RELEASE,
-        "        redis.call('DEL', key)\n    end\nend\n\nleave",
-        "    end\nend\n\nleave",
+        "        redis.call('DEL', key)\n    end\n    return left == 1",
+        "    end\n    return left == 1",
     ),
     "a release leaves the generation of a whole table": Mutation(
         Scenario((BY_A,), (WHOLE_TABLE,), expiries=1),

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
-from cacheops_core.testing import start_cluster, wait_for
+from cacheops_core.testing import count_round_trips, start_cluster, wait_for
 from cacheops_core.testing.contract import Awaited, DependentCacheContract, LockContract, SimpleCacheContract
 
 
@@ -106,6 +106,59 @@ def test_scripts_are_taught_to_every_node(cluster, nodes):
     with cache.writing(*tables):
         assert cache.fetch("k", dict.fromkeys(tables, ())).head is None
     assert cache.fetch("k", dict.fromkeys(tables, ())).head
+
+
+def test_the_nodes_are_asked_for_an_answer_in_one_go_each(cluster):
+    cache, tables = Cache(cluster), [f"table{number}" for number in range(20)]
+    dependencies = dict.fromkeys(tables, ())
+    cache.get_or_compute("k", dependencies, int)
+    with count_round_trips(cluster) as trips:
+        assert cache.fetch("k", dependencies).is_hit
+    assert trips.count == 3
+    assert {name for names in trips.sent for name in names} == {"MGET"}
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_table_that_moves_to_another_node_takes_nothing_along_that_may_be_served(
+    kind, cluster, nodes, port
+):
+    version = [1]
+    with asyncio.Runner() as runner:
+        cache = Cache(cluster)
+        if kind == "async":
+            client = redis.asyncio.RedisCluster(host="127.0.0.1", port=port)
+            cache = Awaited(AsyncCache(client), runner)
+
+        def answer():
+            return cache.get_or_compute("k", {"moving": [{"a": 1}]}, lambda: version[0])
+
+        assert [answer(), answer()] == [1, 1]
+        target = move(cluster, nodes, "{moving}")
+        stamps = cache.stamps_of({"moving": [{"a": 1}]}).keys
+        assert target.exists(*stamps) == len(stamps)
+        assert not cache.fetch("k", {"moving": [{"a": 1}]}).is_hit
+        with cache.writing(("moving", {"a": 1})):
+            version[0] = 2
+        assert [answer(), answer()] == [2, 2]
+        assert cache.fetch("k", {"moving": [{"a": 1}]}).is_hit
+        if kind == "async":
+            cache.close()
+
+
+def move(cluster, nodes, tag):
+    """Move a slot, and what is in it, to another node."""
+    slot, port = cluster.keyslot(tag), cluster.get_node_from_key(tag).port
+    by_port = {client.connection_pool.connection_kwargs["port"]: client for client in nodes}
+    source = by_port.pop(port)
+    target_port, target = next(iter(by_port.items()))
+    ids = [client.execute_command("CLUSTER MYID").decode() for client in (source, target)]
+    target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+    source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
+    keys = source.execute_command("CLUSTER GETKEYSINSLOT", slot, 100)
+    source.execute_command("MIGRATE", "127.0.0.1", target_port, "", 0, 5000, "KEYS", *keys)
+    for client in (target, source):
+        client.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[1])
+    return target
 
 
 def test_a_closed_cache_leaves_no_connection_open(servers, nodes):

@@ -8,7 +8,7 @@ import pytest
 from cacheops_core import flows
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError
-from cacheops_core.flows import Acquired, Call, Command, Found
+from cacheops_core.flows import RUN, Acquired, Call, Command, Found
 from cacheops_core.scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE
 from cacheops_core.stamps import FORMAT, StampKeys
 from cacheops_core.testing import replay
@@ -19,24 +19,27 @@ def birth(at: int) -> bytes:
 
 
 STAMPS = StampKeys.of("p:", Dependencies.coerce({"product": [{"category": 7}]}))
-GENERATION, STAMP = birth(1), birth(1) + birth(2)
+RUN_1, RUN_2 = b"run1", b"run2"
+GENERATION = birth(1) + RUN_1
+STAMP = GENERATION + birth(2)
 HEAD = FORMAT + GENERATION + STAMP
 
 
 def test_reading_is_one_command_for_the_entry_and_its_stamps():
-    asked, _ = replay(flows.fetch("k", STAMPS), [[None, None, None]])
-    assert asked == [Command("MGET", ("k", "p:g:{product}", "p:c:{product}:category=7"))]
+    asked, _ = replay(flows.fetch("k", STAMPS), [(RUN_1, [None, None, None])])
+    keys = ("k", "p:g:{product}", "p:c:{product}:category=7")
+    assert asked == [Command("MGET", keys, tells_run=True)]
 
 
 def test_an_entry_is_served_while_its_stamps_stand():
-    _, found = replay(flows.fetch("k", STAMPS), [[HEAD + b"rows", GENERATION, STAMP]])
+    _, found = replay(flows.fetch("k", STAMPS), [(RUN_1, [HEAD + b"rows", GENERATION, STAMP])])
     assert found == Found(b"rows", HEAD)
 
 
 OUTDATED = {
     "its stamp has changed": [GENERATION, GENERATION + birth(3)],
-    "its generation has changed": [birth(3), birth(3) + birth(3)],
-    "a stamp is of another generation": [birth(3), STAMP],
+    "its generation has changed": [birth(3) + RUN_1, birth(3) + RUN_1 + birth(3)],
+    "a stamp is of another generation": [birth(3) + RUN_1, STAMP],
     "its stamp is gone": [GENERATION, None],
     "its generation is gone": [None, STAMP],
     "its stamp is garbage": [GENERATION, b"garbage"],
@@ -45,26 +48,42 @@ OUTDATED = {
 
 @pytest.mark.parametrize("stamps", OUTDATED.values(), ids=OUTDATED)
 def test_an_entry_is_not_served_when(stamps):
-    _, found = replay(flows.fetch("k", STAMPS), [[HEAD + b"rows", *stamps]])
+    _, found = replay(flows.fetch("k", STAMPS), [(RUN_1, [HEAD + b"rows", *stamps])])
     assert found.payload is None
     assert found.outdated == HEAD + b"rows"
 
 
-@pytest.mark.parametrize("entry", [b"", b"\x01", b"\x02" + HEAD[1:] + b"rows", b"rows" * 20])
+@pytest.mark.parametrize(
+    "run", [RUN_2, b"", [RUN_1, RUN_2, RUN_2]], ids=["another", "unknown", "of its node"]
+)
+def test_an_entry_is_not_served_in_a_run_that_did_not_make_it(run):
+    _, found = replay(flows.fetch("k", STAMPS), [(run, [HEAD + b"rows", GENERATION, STAMP])])
+    assert (found.payload, found.head) == (None, None)
+
+
+def test_each_table_may_be_kept_by_a_server_of_its_own():
+    two = StampKeys.of("p:", Dependencies.coerce({"a": [], "b": []}))
+    other = birth(1) + RUN_2
+    found = [None, GENERATION, STAMP, other, other + birth(2)]
+    assert replay(flows.fetch("k", two), [([b"run0", RUN_1, RUN_1, RUN_2, RUN_2], found)])[1].head
+    assert not replay(flows.fetch("k", two), [([b"run0", RUN_1, RUN_1, RUN_1, RUN_1], found)])[1].head
+
+
+@pytest.mark.parametrize("entry", [b"", b"\x01", b"\x01" + HEAD[1:] + b"rows", b"rows" * 20])
 def test_what_is_no_entry_is_garbage(entry):
-    _, found = replay(flows.fetch("k", STAMPS), [[entry, GENERATION, STAMP]])
+    _, found = replay(flows.fetch("k", STAMPS), [(RUN_1, [entry, GENERATION, STAMP])])
     assert found == Found(None, HEAD, is_garbage=True)
 
 
 def test_a_miss_with_every_stamp_there_may_be_filled():
-    _, found = replay(flows.fetch("k", STAMPS), [[None, GENERATION, STAMP]])
+    _, found = replay(flows.fetch("k", STAMPS), [(RUN_1, [None, GENERATION, STAMP])])
     assert found == Found(None, HEAD)
 
 
 def test_acquiring_names_the_keys_and_schemes_of_each_table():
     asked, _ = replay(flows.acquire(STAMPS, 5000, 32, b"abcd"), [[[b"fenced", [], []]]])
     keys = ("p:g:{product}", "p:s:{product}", "p:f:{product}", "p:c:{product}:category=7")
-    assert asked == [(Call(ACQUIRE, keys, (5000, 32, b"abcd", "category")),)]
+    assert asked == [(Call(ACQUIRE, keys, (5000, 32, b"abcd", RUN, "category")),)]
 
 
 def test_acquired_stamps_make_a_head():

@@ -9,7 +9,8 @@ from cacheops_core import flows
 from cacheops_core.conditions import LONG_TEXT, Dependencies, conjunction, conjunction_text
 from cacheops_core.drivers import SyncDriver
 from cacheops_core.errors import BackendError
-from cacheops_core.scripts import DROP
+from cacheops_core.flows import Call
+from cacheops_core.scripts import ACQUIRE, DROP, Script
 from cacheops_core.stamps import FORMAT, GENERATION, StampKeys
 from cacheops_core.testing import start_server
 
@@ -69,6 +70,24 @@ def test_nothing_is_born_twice_even_at_the_same_instant(scripts, redis_client):
     redis_client.flushall()
     assert first[-4:] == b"1234"
     assert scripts.acquire({}, nonce=b"5678").head[-4:] == b"5678"
+
+
+def test_a_generation_of_another_run_makes_all_stamps_new(scripts, redis_client):
+    scripts.acquire({"a": 1})
+    old = redis_client.mget(G, C + "a=1")
+    generation = old[0][:-4] + b"past"
+    redis_client.mset({G: generation, C + "a=1": generation + old[1][GENERATION:]})
+    scripts.acquire({"a": 1})
+    new = redis_client.mget(G, C + "a=1")
+    assert new[0][-4:] == old[0][-4:]
+    assert (new[0] != old[0], new[1].startswith(new[0])) == (True, True)
+
+
+def test_nothing_is_acquired_of_a_server_whose_run_is_not_known(redis_client):
+    keys = (G, S, F, C + "a=1")
+    call = Call(Script("acquire", ACQUIRE.source), keys, (SOON, 32, b"1234", b"", "a"))
+    assert SyncDriver(redis_client).execute(call) == [b"fenced", [], []]
+    assert redis_client.dbsize() == 0
 
 
 @pytest.mark.parametrize("lost", [G, S])

@@ -15,6 +15,7 @@ from cacheops_core.near import MISS
 from cacheops_core.options import CacheOptions
 from cacheops_core.serializers import LoadError, dump, load
 from cacheops_core.signing import Signed
+from cacheops_core.stamps import FORMAT
 from cacheops_core.testing.contract import DependentCacheContract, LockContract, SimpleCacheContract
 
 KEY, NEXT, OTHER = "a key of the project", b"the project's next key", "a key of somebody else"
@@ -235,7 +236,7 @@ def test_signed_entries_are_misses_for_who_has_no_key(cache, redis_client):
 
 
 @quick
-@given(entry=st.binary() | st.binary().map(lambda rest: b"\x01" + rest) | st.integers().map(b"%d".__mod__))
+@given(entry=st.binary() | st.binary().map(lambda rest: FORMAT + rest) | st.integers().map(b"%d".__mod__))
 def test_whatever_stands_under_a_key_is_a_miss_and_no_error(cache, redis_client, entry):
     name = cache.key_of("k", {})
     redis_client.set(name, entry)
@@ -245,7 +246,7 @@ def test_whatever_stands_under_a_key_is_a_miss_and_no_error(cache, redis_client,
 
 
 def test_a_miss_for_its_signature_is_told(cache, redis_client, caplog):
-    redis_client.set(cache.key_of("k", {}), b"\x01forged")
+    redis_client.set(cache.key_of("k", {}), FORMAT + b"forged")
     with caplog.at_level(logging.WARNING, "cacheops"):
         cache.get("k", None)
     assert "6 stored bytes are not signed" in caplog.text

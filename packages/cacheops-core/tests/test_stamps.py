@@ -14,7 +14,9 @@ def birth(at: int, drawn: bytes = b"abcd") -> bytes:
 
 
 TWO = StampKeys.of("p:", Dependencies.coerce({"a": [{"x": 1}, {"x": 2}], "b": []}))
-FOUND = [birth(1), birth(1) + birth(5), birth(1) + birth(3), birth(2), birth(2) + birth(4)]
+RUNS = [b"runa", b"runa", b"runa", b"runb", b"runb"]
+A, B = birth(1) + b"runa", birth(2) + b"runb"
+FOUND = [A, A + birth(5), A + birth(3), B, B + birth(4)]
 
 
 def test_all_keys_of_a_table_share_the_part_that_decides_on_the_slot():
@@ -36,7 +38,7 @@ def test_the_keys_of_stamps_follow_their_generation():
 
 
 def test_a_head_is_the_format_and_what_was_found():
-    head = TWO.head(FOUND)
+    head = TWO.head(FOUND, RUNS)
     assert head == FORMAT + b"".join(FOUND)
     assert len(head) == TWO.head_length
 
@@ -44,26 +46,31 @@ def test_a_head_is_the_format_and_what_was_found():
 DAMAGED = {
     "no generation": (0, None),
     "a short generation": (0, b"x"),
+    "a generation of another run": (0, birth(1) + b"runb"),
     "no stamp": (1, None),
     "a long stamp": (4, FOUND[4] + b"x"),
-    "a stamp of another generation": (2, birth(9) + birth(3)),
-    "a stamp of another table's generation": (4, birth(1) + birth(4)),
+    "a stamp of another generation": (2, birth(9) + b"runa" + birth(3)),
+    "a stamp of another table's generation": (4, A + birth(4)),
 }
 
 
 @pytest.mark.parametrize("place, value", DAMAGED.values(), ids=DAMAGED)
 def test_there_is_no_head_unless_every_stamp_is_valid(place, value):
-    assert TWO.head([*FOUND[:place], value, *FOUND[place + 1 :]]) is None
+    assert TWO.head([*FOUND[:place], value, *FOUND[place + 1 :]], RUNS) is None
 
 
-def test_the_newest_stamp_tells_the_age_of_a_head():
-    assert TWO.newest(TWO.head(FOUND)) == 5
+def test_nothing_is_valid_in_a_run_that_is_not_known():
+    assert TWO.head(FOUND, b"") is None
+
+
+def test_the_youngest_stamps_tell_the_age_of_a_head():
+    assert TWO.youngest(TWO.head(FOUND, RUNS)) == {b"runa": 5, b"runb": 4}
 
 
 def test_a_head_of_nothing_has_no_age():
     nothing = StampKeys.of("", Dependencies())
-    assert nothing.head([]) == FORMAT
-    assert nothing.newest(FORMAT) == 0
+    assert nothing.head([], b"") == FORMAT
+    assert nothing.youngest(FORMAT) == {}
 
 
 def test_other_keys_have_another_digest():

@@ -11,6 +11,7 @@ import redis
 from django.test import override_settings
 from testapp.models import Tag
 
+from cacheops_core.stamps import FORMAT
 from cacheops_django import caches
 
 KEY, NEXT = "a key of the project", "the project's next key"
@@ -54,7 +55,7 @@ class Bomb:
 def test_only_without_a_key_a_pickle_of_a_stranger_is_loaded(client: redis.Redis, key: str | None) -> None:
     with override_settings(CACHEOPS_SIGNING_KEY=key):
         loaded.clear()
-        client.set(caches.current().key_of("k", {}), b"\x01" + pickle.dumps(Bomb()))
+        client.set(caches.current().key_of("k", {}), FORMAT + pickle.dumps(Bomb()))
         caches.current().get("k", None)
         assert loaded == ([] if key else ["a pickle of a stranger"])
 

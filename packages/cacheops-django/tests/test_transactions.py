@@ -1,5 +1,6 @@
 """Transactions of every kind: what is committed is dropped; what is rolled back is not, nor is it ever stored."""
 
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,12 @@ from numbering import go_on_counting
 from testapp.models import Category, Club, Post, Tag
 
 from cacheops_core.cache import Cache
+from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError
+from cacheops_core.stamps import FORMAT, StampKeys
 from cacheops_core.testing import count_round_trips
-from cacheops_django import caches, reasons, transactions
+from cacheops_core.verbs import Lookup
+from cacheops_django import caches, reasons, snapshots, transactions
 from cacheops_django.invalidation import invalidate_obj
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -332,6 +336,15 @@ def test_a_snapshot_is_not_stored_under_stamps_that_are_younger() -> None:
         answer(clubs)
         assert any("older rows" in reason for *_, reason in reasons.bypasses)
     assert not is_cached(clubs)
+
+
+@pytest.mark.parametrize("run, is_known", [(b"this", True), (b"next", False)])
+def test_a_snapshot_is_not_compared_with_the_clock_of_another_server(run: bytes, is_known: bool) -> None:
+    # That of the server which took over is behind.
+    generation = struct.pack(">Q4s4s", 5, b"abcd", run)
+    stamps = StampKeys.of("", Dependencies.coerce({"t": []}))
+    lookup = Lookup("", stamps, None, head=FORMAT + generation + generation + generation[:12])
+    assert snapshots._is_known(lookup, {b"this": 7}) is is_known
 
 
 def test_a_snapshot_is_stored_under_stamps_that_are_older() -> None:

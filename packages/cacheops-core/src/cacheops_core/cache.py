@@ -13,8 +13,9 @@ from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
 from . import locks, near_subscription
+from .clients import is_cluster
 from .dependents import Decorating
-from .drivers import SyncDriver, is_cluster
+from .drivers import SyncDriver
 from .errors import ConfigurationError
 from .locks import Lock, Renewer
 from .near_subscription import ThreadSubscription

@@ -5,9 +5,8 @@ client raises becomes a `BackendError`), so that a flow's ``except`` and ``final
 They never abandon a flow half way.
 
 A client is any that takes redis-py's ``execute_command`` and ``pipeline``: redis-py's own, for one server or a
-cluster, Sentinel's, or valkey-py's. The connections of those that we know are used directly (`wires`), the
-others, and clusters, are asked as their authors meant it. In a cluster a script's keys share a slot; only
-reading spans several, and is asked in one go for each.
+cluster, Sentinel's, or valkey-py's. The connections of those that we know are used directly (`wires` and
+`cluster_wires`), the others are asked as their authors meant it (`clients`).
 
 A request that a server refuses because it does not know the script has had no effect, and is sent once more.
 """
@@ -16,15 +15,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from functools import partial
 from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
 
+from .clients import executing, is_cluster
+from .cluster_wires import ClusterWire, cluster_wire_of
 from .errors import BackendError, ConfigurationError
-from .flows import Call, Command, Flow, Request, Work
-from .wires import Arguments, AsyncWire, Wire, by_digest, by_source, is_no_script, wire_of
+from .flows import Flow, Request, Work
+from .wires import AsyncWire, Steps, Wire, wire_of
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class SyncDriver:
     def __init__(self, client: redis.Redis | redis.RedisCluster) -> None:
         self.patience: float = patience(client)
         self.client: Any = client  # redis-py leaves execute_command without types
-        self._wire = wire_of(client, Wire)
+        self._wire = _wire_of(client, Wire)
 
     def run(self, flow: Flow[T]) -> T:
         """Return the result of a flow, or raise what it raises."""
@@ -49,9 +49,7 @@ class SyncDriver:
 
     def execute(self, request: Request | Work | tuple[Request, ...]) -> Any:
         """Send what a flow yields in one round trip and return its reply, or the list of them."""
-        if self._wire is None or type(request) is Work:
-            return self._drive(executing(self.client, request), _call)
-        steps, value = self._wire.asking(request), None
+        steps, value = _steps(self.client, self._wire, request), None
         try:
             while True:
                 value = steps.send(value)
@@ -87,7 +85,7 @@ class AsyncDriver:
     def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster) -> None:
         self.patience: float = patience(client)
         self.client: Any = client
-        self._wire = wire_of(client, AsyncWire)
+        self._wire = _wire_of(client, AsyncWire)
 
     async def run(self, flow: Flow[T]) -> T:
         """Return the result of a flow, or raise what it raises."""
@@ -95,9 +93,7 @@ class AsyncDriver:
 
     async def execute(self, request: Request | Work | tuple[Request, ...]) -> Any:
         """Send what a flow yields in one round trip and return its reply, or the list of them."""
-        if self._wire is None or type(request) is Work:
-            return await self._drive(executing(self.client, request), _call)
-        return await self._drive(self._wire.asking(request), _itself)
+        return await self._drive(_steps(self.client, self._wire, request), _itself)
 
     async def _answer(self, request: Any) -> Any:
         try:
@@ -124,79 +120,18 @@ class AsyncDriver:
             return stop.value  # type: ignore[no-any-return]  # as above
 
 
-def _call(step: Callable[[], Any]) -> Any:
-    return step()
-
-
 def _itself(step: Any) -> Any:
     return step
 
 
-def executing(client: Any, request: Any) -> Generator[Callable[[], Any], Any, Any]:
-    """Send a request and return its reply; yields what a driver is to call and, if it is async, to wait for."""
-    if isinstance(request, Work):
-        return (yield request.function)
-    if isinstance(request, tuple) and len(request) == 1:
-        return [(yield from executing(client, request[0]))]
-    if is_cluster(client) and isinstance(request, Command) and request.name in _SPREAD:
-        return (yield from _SPREAD[request.name](client, request))
-    try:
-        return (yield partial(_send, client, request, by_digest))
-    except Exception as error:
-        if not is_no_script(error):
-            raise
-        # The server is new or was flushed. EVAL teaches it the script for the next time.
-        return (yield partial(_send, client, request, by_source))
+def _wire_of(client: Any, kind: type[Wire]) -> Wire | ClusterWire | None:
+    return cluster_wire_of(client, kind) if is_cluster(client) else wire_of(client, kind)
 
 
-def _send(client: Any, request: Request | tuple[Request, ...], arguments: Arguments) -> Any:
-    if isinstance(request, Command | Call):
-        return client.execute_command(*arguments(request))
-    pipeline = client.pipeline(transaction=False)
-    for one in request:
-        pipeline.execute_command(*arguments(one))
-    return pipeline.execute()
-
-
-def is_cluster(client: Any) -> bool:
-    """Return whether keys are spread over servers behind this client."""
-    return hasattr(client, "keyslot")
-
-
-def _reading_all_slots(client: Any, request: Command) -> Generator[Callable[[], Any], Any, list[Any]]:
-    slots: dict[int, list[str]] = {}
-    for key in request.args:
-        slots.setdefault(client.keyslot(key), []).append(key)
-    commands = tuple(Command("MGET", tuple(keys)) for keys in slots.values())
-    replies = yield partial(_send, client, commands, by_digest)
-    found: dict[str, Any] = {}
-    for keys, values in zip(slots.values(), replies, strict=True):
-        found.update(zip(keys, values, strict=True))
-    return [found[key] for key in request.args]
-
-
-def _scanning_all_nodes(
-    client: Any, request: Command
-) -> Generator[Callable[[], Any], Any, tuple[int, list[bytes]]]:
-    found: list[bytes] = []
-    if hasattr(client, "initialize"):
-        # An async client knows of no node before it has asked for the first time.
-        yield client.initialize
-    for node in client.get_primaries():
-        cursor: Any = 0
-        while True:
-            arguments = ("SCAN", cursor, *request.args[1:])
-            cursors, keys = yield partial(client.execute_command, *arguments, target_nodes=node)
-            found += keys
-            # One cursor for each node that was asked.
-            cursor = next(iter(cursors.values())) if isinstance(cursors, dict) else cursors
-            if not int(cursor):
-                break
-    return 0, found
-
-
-_SPREAD = {"MGET": _reading_all_slots, "SCAN": _scanning_all_nodes}
-"""Commands whose keys live on several nodes of a cluster."""
+def _steps(client: Any, wire: Wire | ClusterWire | None, request: Any) -> Steps:
+    if wire is None or type(request) is Work:
+        return executing(client, request)
+    return wire.asking(request)
 
 
 def failure(error: Exception, request: Any) -> Exception:

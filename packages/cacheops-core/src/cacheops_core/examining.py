@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import repeat
+from typing import Any
 
 from . import simple
 from .conditions import Conjunction, conjunction_text
@@ -61,12 +63,12 @@ class Examined:
 def examine(cache: Verbs, key: object, dependencies: Samples) -> Flow[Examined]:
     """Return what a cache would make of this question; nothing is acquired, stored or dropped."""
     name, stamps = cache.key_of(key, dependencies), cache.stamps_of(dependencies)
-    entry, *found = yield Command("MGET", (name, *stamps.keys))
-    state, why = (State.NOTHING, "") if entry is None else _weighed(cache, name, stamps, [entry, *found])
+    run, (entry, *found) = reply = yield Command("MGET", (name, *stamps.keys), tells_run=True)
+    state, why = (State.NOTHING, "") if entry is None else _weighed(cache, name, stamps, reply)
     left = yield Command("PTTL", (name,))
     seconds, micros = yield Command("TIME", ())
     seen = []
-    for stamp in _stamps(stamps, found, entry or b""):
+    for stamp in _stamps(stamps, found, run, entry or b""):
         if stamp.born is None and (yield Command("TYPE", (stamp.key,))) in (b"zset", "zset"):
             stamp = replace(stamp, is_fenced=True)
         seen.append(stamp)
@@ -81,11 +83,11 @@ def examine(cache: Verbs, key: object, dependencies: Samples) -> Flow[Examined]:
     )
 
 
-def _weighed(cache: Verbs, name: str, stamps: StampKeys, reply: list[bytes]) -> tuple[State, str]:
+def _weighed(cache: Verbs, name: str, stamps: StampKeys, reply: tuple[Any, list[bytes]]) -> tuple[State, str]:
     """Return what there is to say of an entry, as the protocol itself sees it."""
     try:
         if not stamps.keys:
-            simple.decode(cache.serializer, name, reply[0])
+            simple.decode(cache.serializer, name, reply[1][0])
             return State.HIT, ""
         seen = _answered(fetch(name, stamps), reply)
         if seen.is_garbage:
@@ -98,7 +100,7 @@ def _weighed(cache: Verbs, name: str, stamps: StampKeys, reply: list[bytes]) -> 
     return State.HIT, ""
 
 
-def _answered(flow: Flow[Found], reply: list[bytes]) -> Found:
+def _answered(flow: Flow[Found], reply: tuple[Any, list[bytes]]) -> Found:
     """Return what a flow makes of the reply to its one question."""
     next(flow)
     try:
@@ -108,14 +110,15 @@ def _answered(flow: Flow[Found], reply: list[bytes]) -> Found:
     raise AssertionError("reading an entry is one round trip")
 
 
-def _stamps(keys: StampKeys, found: list[bytes | None], entry: bytes) -> Iterator[Stamp]:
+def _stamps(keys: StampKeys, found: list[bytes | None], run: Any, entry: bytes) -> Iterator[Stamp]:
     """Yield what an entry depends on, in the order of its keys and of its head."""
     values, position = iter(found), len(FORMAT)
+    runs = repeat(run) if isinstance(run, bytes) else iter(run[1:])
     for table, conjunctions in keys.tables:
-        generation, position = next(values), position + GENERATION
-        is_there = generation is not None and len(generation) == GENERATION
+        generation, own, position = next(values), next(runs), position + GENERATION
+        is_there = generation is not None and len(generation) == GENERATION and generation.endswith(own)
         for conjunction in conjunctions:
-            value = next(values)
+            value, _ = next(values), next(runs)
             before, position = entry[position : position + STAMP], position + STAMP
             is_valid = (
                 is_there and value is not None and len(value) == STAMP and value.startswith(generation or b"")

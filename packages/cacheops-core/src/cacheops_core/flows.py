@@ -6,12 +6,14 @@ its result. Flows never touch a socket; `drivers` run them. This page is the who
 **The keys.** Below the prefix stand the entry ``e:<digest>`` and, for each table, its generation
 ``g:{table}``, the registry of schemes ``s:{table}``, the units that are committing ``f:{table}`` and one
 stamp per conjunction ``c:{table}:<conjunction>``. A generation is its birth (the server's clock, and a few
-random bytes), a stamp is the generation that it was born under and then its own birth. An entry begins with
-the generations and stamps that it was computed under: its *head*. A *fence* is a sorted set of units of work
-in place of a stamp or generation; ``MGET`` shows it as nothing.
+random bytes) and the *run* that it was born in, which is one life of one server (`runs`); a stamp is the
+generation that it was born under and then its own birth. An entry begins with the generations and stamps that
+it was computed under: its *head*. A *fence* is a sorted set of units of work in place of a stamp or generation;
+``MGET`` shows it as nothing.
 
 **Reading** (`fetch`, `acquire`, `fill`). One ``MGET`` brings the entry and its stamps. The entry is served
-iff its head is what was just read, byte for byte, and each stamp begins with its table's generation. After
+iff its head is what was just read, byte for byte, each generation carries the run of the server that has
+answered (of the node, in a cluster), and each stamp begins with its table's generation. After
 a miss the stamps are acquired *first*, then the database is asked, then the entry is stored under the
 stamps that were acquired. Whoever finds a fence asks the database and stores nothing.
 
@@ -58,11 +60,44 @@ unit has a deadline of its own in the fence, so that others who come and go do n
 is a new one, under which no old stamp is valid. A lost registry takes the generation with it. (If it is lost
 between fence and release, nobody knows any more where the fences stand: they end at their deadline.)
 
-*The clock that was set back.* A stamp is born, fenced and released; the server's clock goes back, or a replica
-that lags behind is promoted; at the very same microsecond the next stamp is born. The bytes that its reader has
-drawn tell it from the first, whose entries would be served again otherwise.
+*The clock that was set back.* A stamp is born, fenced and released; the server's clock goes back; at the very same
+microsecond the next stamp is born. The bytes that its reader has drawn tell it from the first, whose entries
+would be served again otherwise.
 
-The one hole is a double fault: a fence lost to eviction *and* its writer killed between fence and release.
+**The servers, as stories.** What has been said so far takes it that a server only forgets. But one may come
+back that knows the keys as they once were, stamps and entries and all, and has not heard of a fence since.
+
+*The old snapshot.* R fills, the server writes its snapshot, W fences, commits and releases, the server is killed
+and starts from its snapshot. There they stand again, the entry and the stamps in its head, all valid. But they
+carry the run of the first server. The restart has ended all connections, so whoever reads has asked over a new
+one whose answers these are, and takes a generation of another run for none. `acquire` makes a new one.
+
+*The late replica.* The primary dies before its replica has heard of W's fence and release, and the replica is
+promoted. It is another process, and by its promotion it has another replication id too: another run. Who still
+speaks with the old primary is cut off when that dies, or by Sentinel, which ends the connections of a server that
+it makes a replica; in a cluster it is sent on (MOVED). A replica was never asked before.
+
+*The fence that did not come along.* W has fenced on the primary, which dies. On its successor there is no fence:
+R acquires there, reads the old row and stores it. W commits, then releases on the successor, over the registry as
+it is there, finds R's stamp in the place of its fence and drops it. This is the lost fence once more.
+
+*The entry that came too late.* R acquires on the primary, asks the database, and stores on the successor. Its head
+carries the first run. Nobody will serve it, also not if the stamps have come along.
+
+*The table that moved.* A slot of a cluster goes to another node, and takes its generations along. There they are of
+another run: misses, then new ones. A fence that stays behind is one that was lost.
+
+*The old registry.* `fence` and `release` do not ask for runs, and go by the registry that has come along. It may
+lack a scheme whose stamps have come along: they are of a run that is over. Who acquires by that scheme adds it, and
+not while a unit stands in ``f:{table}``.
+
+**What is not covered.** A double fault: a fence that was lost, to eviction or to a failover, *and* a release that
+never comes, as its writer was killed in between. A partitioned primary that goes on answering its clients, while
+another one has been made: two servers, one of which does not hear of the other's writes (``min-replicas-to-write``
+lets its writers fail before their COMMIT). A server that becomes a replica and is promoted again, or is replaced
+behind a proxy, under a connection that stays open: it is found out within a second or so, when the run is asked for
+again, but not before. A machine that is set back to an earlier image of its memory, with the same processes in it.
+
 Nothing here compares clocks of different machines, and nothing relies on two tables changing at once.
 """
 
@@ -75,7 +110,7 @@ from typing import Any, TypeVar
 
 from .conditions import Row, Rows, conjunction_text, scheme
 from .scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE, Script
-from .stamps import FORMAT, StampKeys, TableKeys
+from .stamps import FORMAT, GENERATION, RUN_LENGTH, StampKeys, TableKeys
 
 T = TypeVar("T")
 
@@ -86,6 +121,13 @@ class Command:
 
     name: str
     args: tuple[Any, ...]
+    tells_run: bool = False
+    """Whether the reply is to be a pair: the run of the server that has answered, then what it has answered. Where
+    several have, the first is a list, of the run for each key."""
+
+
+RUN: Any = object()
+"""Stands among the arguments of a script for the run of the server that it is sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +181,8 @@ class Acquired:
 
 def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
     """Return the entry's payload if every stamp that it was computed under still stands."""
-    entry, *found = yield Command("MGET", (key, *stamps.keys))
-    head = stamps.head(found)
+    run, (entry, *found) = yield Command("MGET", (key, *stamps.keys), tells_run=True)
+    head = stamps.head(found, run if isinstance(run, bytes) else run[1:])
     if entry is None:
         return Found(None, head)
     if not entry.startswith(FORMAT) or len(entry) < stamps.head_length:
@@ -163,21 +205,24 @@ def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) ->
                 *(table.generation, table.registry, table.committing),
                 *(table.conjunctions + conjunction_text(c) for c in conjunctions),
             ),
-            (lifetime, max_schemes, nonce, *map(scheme, conjunctions)),
+            (lifetime, max_schemes, nonce, RUN, *map(scheme, conjunctions)),
         )
         for table, conjunctions in stamps.tables
     )
     replies = (yield calls) if calls else []
     found: list[bytes] = []
+    runs: list[bytes] = []
     full: Registries = {}
     garbage: list[str] = []
     for (table, _), (status, values, discarded) in zip(stamps.tables, replies, strict=True):
         if status == b"full":
             full[table.table] = _registry(values)
         found += values
+        # The script gives no generation of another run than the one that it was told.
+        runs += [value[GENERATION - RUN_LENGTH : GENERATION] for value in values]
         garbage += [_text(key) for key in discarded]
     is_ours = all(status == b"ok" for status, *_ in replies)
-    return Acquired(stamps.head(found) if is_ours else None, full, tuple(garbage))
+    return Acquired(stamps.head(found, runs) if is_ours else None, full, tuple(garbage))
 
 
 def fill(key: str, head: bytes, payload: bytes, lifetime: int) -> Flow[None]:

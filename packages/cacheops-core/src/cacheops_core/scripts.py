@@ -15,6 +15,8 @@ class Script:
     source: str
     is_repeatable: bool = True
     """Whether running it twice has the effect, and the answer, of once."""
+    takes_run: bool = False
+    """Whether it must be told the run of the server that it runs on."""
     sha: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -25,7 +27,7 @@ def _read(name: str) -> str:
     return files("cacheops_core").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 
-ACQUIRE = Script("acquire", _read("acquire"))
+ACQUIRE = Script("acquire", _read("acquire"), takes_run=True)
 FENCE = Script("fence", _read("conjunctions") + _read("fence"))
 RELEASE = Script("release", _read("conjunctions") + _read("release"))
 DROP = Script("drop", _read("drop"))

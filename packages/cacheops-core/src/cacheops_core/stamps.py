@@ -3,6 +3,9 @@
 A *birth* is the server's clock and four bytes that whoever asked for it had drawn. The clock tells a stamp's
 age. The drawn bytes make sure that no stamp is born twice, not even where the clock has been set back (by its
 owner, or by a failover to a machine that lags behind): an entry of the first life would be served again.
+
+A *run* is one life of one server, as four bytes (see `runs`). A generation ends with the run that it was made in,
+so that a server which comes back with older data has none that are valid.
 """
 
 from __future__ import annotations
@@ -16,17 +19,23 @@ from hashlib import blake2b
 from .conditions import Conjunction, Dependencies, conjunction_text, quoted
 from .errors import ConfigurationError
 
-FORMAT = b"\x01"
+FORMAT = b"\x02"
 """What an entry begins with; another layout gets another byte, so that no version serves another's."""
 
 NONCE = 4
 """Bytes that are drawn for each birth."""
 
-GENERATION = 8 + NONCE
-"""Bytes of a generation: its birth."""
+RUN_LENGTH = 4
+"""Bytes of the name of a run."""
 
-STAMP = 2 * GENERATION
+GENERATION = 8 + NONCE + RUN_LENGTH
+"""Bytes of a generation: its birth, and the run that it was born in."""
+
+STAMP = GENERATION + 8 + NONCE
 """Bytes of a stamp: its table's generation, then its own birth."""
+
+Births = dict[bytes, int]
+"""The moment of the youngest birth in each run, in microseconds of that server's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +82,17 @@ class StampKeys:
             length += GENERATION + STAMP * len(conjunctions)
         return cls(tables, tuple(keys), blake2b("\n".join(keys).encode(), digest_size=16).digest(), length)
 
-    def head(self, found: Sequence[bytes | None]) -> bytes | None:
-        """Return the head of an entry computed under these stamps, or None unless each of them is valid."""
+    def head(self, found: Sequence[bytes | None], run: bytes | Sequence[bytes]) -> bytes | None:
+        """Return the head of an entry computed under these stamps, or None unless each of them is valid.
+
+        ``run`` is that of the server which has told them; of each of them, where several have. One that is empty
+        is not known, and nothing is valid in it.
+        """
         parts, position = [FORMAT], 0
         for _, conjunctions in self.tables:
             generation = found[position]
-            if generation is None or len(generation) != GENERATION:
+            own = run if isinstance(run, bytes) else run[position]
+            if not own or generation is None or len(generation) != GENERATION or not generation.endswith(own):
                 return None
             parts.append(generation)
             for stamp in found[position + 1 : position + 1 + len(conjunctions)]:
@@ -88,12 +102,15 @@ class StampKeys:
             position += 1 + len(conjunctions)
         return b"".join(parts)
 
-    def newest(self, head: bytes) -> int:
-        """Return when a head's youngest stamp was born, in microseconds of the server's clock; 0 if none."""
-        births, position = [0], len(FORMAT)
+    def youngest(self, head: bytes) -> Births:
+        """Return when the youngest of a head's stamps were born, on each server's own clock."""
+        births: Births = {}
+        position = len(FORMAT)
         for _, conjunctions in self.tables:
             position += GENERATION
+            run = head[position - RUN_LENGTH : position]
             for _ in conjunctions:
-                births.append(struct.unpack_from(">Q", head, position + GENERATION)[0])
+                (birth,) = struct.unpack_from(">Q", head, position + GENERATION)
+                births[run] = max(birth, births.get(run, 0))
                 position += STAMP
-        return max(births)
+        return births

@@ -23,7 +23,7 @@ from .near import MISS, Near, Ticket, cannot_change
 from .options import CacheOptions, seconds
 from .protection import protected, unwrapped
 from .serializers import DumpError, LoadError, Place, Serializer, dump, load
-from .stamps import FORMAT, NONCE, StampKeys
+from .stamps import FORMAT, NONCE, Births, StampKeys
 from .units import Owed, Unit, merge
 
 T = TypeVar("T")
@@ -66,9 +66,9 @@ class Lookup:
     """Called with whether an answer was stored, where somebody wants to know."""
 
     @property
-    def newest(self) -> int:
-        """When the youngest stamp of the head was born, in microseconds of the server's clock; 0 if none."""
-        return self.stamps.newest(self.head) if self.head is not None else 0
+    def youngest(self) -> Births:
+        """When the youngest stamps of the head were born, in microseconds of each server's own clock."""
+        return self.stamps.youngest(self.head) if self.head is not None else {}
 
 
 class Verbs:
@@ -84,8 +84,8 @@ class Verbs:
         )
         self.registries: flows.Registries = {}
         """The schemes of each table as last seen by this process: a hint on which fields of a row matter."""
-        self.latest_birth: int = 0
-        """The youngest stamp that this process has seen, in microseconds of the server's clock."""
+        self.youngest: Births = {}
+        """The youngest stamps that this process has seen, in microseconds of each server's own clock."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
         options = self.options
         self.near: Near = Near(options.prefix, options.near_size, options.near_bytes, options.near_max_age)
@@ -190,12 +190,14 @@ class Verbs:
         elif lookup.head is None or self._is_longer_than_usual(lookup.timeout):
             # The stamps may be there, and still end sooner than an answer that is to be kept for long.
             yield from self._acquiring(lookup)
-        self.latest_birth = max(self.latest_birth, lookup.newest)
+        for run, birth in lookup.youngest.items():
+            if birth > self.youngest.get(run, 0):
+                self.youngest[run] = birth
 
     def _looking_for_a_value(self, lookup: Lookup) -> Flow[None]:
         # What depends on nothing is a value of the simple cache, and may be stored at any time.
         (entry,) = yield from simple.read([lookup.key])
-        lookup.head = lookup.stamps.head(())
+        lookup.head = lookup.stamps.head((), b"")
         if entry is not None:
             lookup.value, lookup.is_hit = self._decoded(lookup.key, entry)
             if lookup.is_hit:

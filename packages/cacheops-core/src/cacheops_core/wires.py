@@ -21,11 +21,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from .flows import Call, Command, Request
+from .flows import RUN, Call, Command, Request
+from .runs import WHO, Known, run_of
 
 pack_command: Callable[[Any], bytes] | None
 try:
@@ -45,21 +48,36 @@ KEPT = 16
 SMALL = 16_384
 """Bytes that are handed to an event loop's socket without waiting until they have left."""
 
-Arguments = Callable[[Request], tuple[Any, ...]]
+Arguments = Callable[[Request, bytes], tuple[Any, ...]]
 
 
-def by_digest(request: Request) -> tuple[Any, ...]:
-    """Return a request as a command that names its script by digest."""
-    if isinstance(request, Call):
-        return ("EVALSHA", request.script.sha, len(request.keys), *request.keys, *request.args)
-    return (request.name, *request.args)
+def by_digest(request: Request, run: bytes) -> tuple[Any, ...]:
+    """Return a request as a command that names its script by digest, and the run of the server it goes to."""
+    return _command(request, run, "EVALSHA")
 
 
-def by_source(request: Request) -> tuple[Any, ...]:
+def by_source(request: Request, run: bytes) -> tuple[Any, ...]:
     """Return a request as a command that brings its script along."""
-    if isinstance(request, Call):
-        return ("EVAL", request.script.source, len(request.keys), *request.keys, *request.args)
-    return (request.name, *request.args)
+    return _command(request, run, "EVAL")
+
+
+def _command(request: Request, run: bytes, name: str) -> tuple[Any, ...]:
+    if isinstance(request, Command):
+        return (request.name, *request.args)
+    script, args = request.script, request.args
+    if script.takes_run:
+        args = tuple(run if argument is RUN else argument for argument in args)
+    return (name, script.sha if name == "EVALSHA" else script.source, len(request.keys), *request.keys, *args)
+
+
+def needs_run(request: Request) -> bool:
+    """Return whether it matters which run of which server a request gets its answer from."""
+    return request.tells_run if isinstance(request, Command) else request.script.takes_run
+
+
+def takes_run(request: Request) -> bool:
+    """Return whether a request names the run of the server that it goes to."""
+    return isinstance(request, Call) and request.script.takes_run
 
 
 def is_no_script(error: BaseException) -> bool:
@@ -67,107 +85,164 @@ def is_no_script(error: BaseException) -> bool:
     return type(error).__name__ == "NoScriptError"
 
 
-def is_repeatable(request: Request | tuple[Request, ...]) -> bool:
-    """Return whether a request may be sent twice with the effect, and the answer, of once."""
-    if isinstance(request, tuple):
-        return all(map(is_repeatable, request))
-    if isinstance(request, Call):
-        return request.script.is_repeatable
-    return request.name != "SET" or "NX" not in request.args
+def is_repeatable(requests: Iterable[Request]) -> bool:
+    """Return whether requests may be sent twice with the effect, and the answers, of once."""
+    return all(
+        one.script.is_repeatable if isinstance(one, Call) else one.name != "SET" or "NX" not in one.args
+        for one in requests
+    )
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What has been sent over a connection and not been answered yet."""
+
+    connection: Any
+    requests: Sequence[Request]
+    known: Known | None
+    """The run that the requests name, or whose answers they want."""
+    is_asked: bool
+    """Whether the answers begin with those to "who are you?"."""
 
 
 class Wire:
-    """The connections of a client that we use ourselves; of a sync client, whose calls answer at once."""
+    """The connections of a pool that we use ourselves; of a sync client, whose calls answer at once."""
 
-    def __init__(self, client: Any, library: str) -> None:
+    def __init__(self, pool: Any, callbacks: Mapping[str, Any], library: str) -> None:
         errors = import_module(f"{library}.exceptions")
-        self._refusal: type[Exception] = errors.ResponseError
-        self._loss: type[Exception] = errors.ConnectionError
+        self.refusal: type[Exception] = errors.ResponseError
+        """What a server says no with; the connection is as good as before."""
+        self.loss: type[Exception] = errors.ConnectionError
+        """What a connection ends with."""
         # Loading, or a wrong password: another connection would hear the same.
         self._answers: tuple[type[Exception], ...] = (errors.BusyLoadingError, errors.AuthenticationError)
-        self._pool = client.connection_pool
-        self._callbacks: dict[str, Any] = dict(client.response_callbacks)
+        self._pool = pool
+        self._callbacks: dict[str, Any] = dict(callbacks)
         self._idle: list[Any] = []
+        self._runs: dict[Any, Known] = {}
         self._pid = os.getpid()
         # Up to 5.2 of redis-py it must be told what for, and does not care; later ones mind being told.
-        name = inspect.signature(type(self._pool).get_connection).parameters["command_name"]
-        self._get_arguments = ("_",) if name.default is inspect.Parameter.empty else ()
-        self._has_marks = hasattr(self._pool.connection_class, "should_reconnect")
+        name = inspect.signature(type(pool).get_connection).parameters.get("command_name")
+        self._get_arguments = ("_",) if name and name.default is inspect.Parameter.empty else ()
+        self._has_marks = hasattr(pool.connection_class, "should_reconnect")
         # Sentinel's pool closes what is idle when another server has become the primary, so that it must know.
-        is_plain = type(self._pool).__name__ in ("ConnectionPool", "BlockingConnectionPool")
-        self._most = min(KEPT, self._pool.max_connections // 2) if is_plain else 0
+        is_plain = type(pool).__name__ in ("ConnectionPool", "BlockingConnectionPool")
+        self._most = min(KEPT, pool.max_connections // 2) if is_plain else 0
 
     def asking(self, request: Any) -> Steps:
         """Send a request, or several in one go, and return the reply, or the list of them."""
-        try:
-            return (yield from self._asking(request, by_digest))
-        except Exception as error:
-            if not is_no_script(error):
-                raise
-        # The server is new or was flushed. EVAL teaches it the script for the next time.
-        return (yield from self._asking(request, by_source))
+        requests = request if type(request) is tuple else (request,)
+        replies = yield from self._asking(requests, by_digest)
+        if any(map(is_no_script, replies)):
+            # The server is new or was flushed. EVAL teaches it the script for the next time.
+            replies = yield from self._asking(requests, by_source)
+        raise_first(replies)
+        return replies if requests is request else replies[0]
 
-    def _asking(self, request: Any, arguments: Arguments) -> Steps:
-        may_repeat = is_repeatable(request)
-        connection = self._pop()
-        if connection is not None and not may_repeat:
-            yield self._give_back(connection)
-            connection = None
-        if connection is None:
-            connection = yield self._get()
+    def _asking(self, requests: Sequence[Request], arguments: Arguments) -> Steps:
+        may_repeat = is_repeatable(requests)
+        connection = yield from self.taking(may_repeat)
         try:
-            return (yield from self._exchanging(connection, request, arguments))
-        except self._loss as error:
+            return (yield from self.receiving((yield from self.sending(connection, requests, arguments))))
+        except self.loss as error:
             if not may_repeat or isinstance(error, self._answers):
                 raise
         while self._idle:
             # They are as old as the one that was lost.
             yield self._discard(self._idle.pop())
-        return (yield from self._exchanging((yield self._get()), request, arguments))
+        connection = yield self._get()
+        return (yield from self.receiving((yield from self.sending(connection, requests, arguments))))
 
-    def _exchanging(self, connection: Any, request: Any, arguments: Arguments) -> Steps:
-        replies: list[Any] = []
-        requests = request if type(request) is tuple else (request,)
-        try:
-            yield self._send(connection, _packed(connection, [arguments(one) for one in requests]))
-            for one in requests:
-                try:
-                    reply = yield connection.read_response()
-                except self._refusal as error:
-                    reply = error
-                else:
-                    if type(one) is Command and (callback := self._callbacks.get(one.name)):
-                        reply = callback(reply)
-                replies.append(reply)
-        except BaseException as error:
-            closing = self._discard(connection)
-            if closing is not None and not isinstance(error, GeneratorExit):
-                yield closing
-            raise
-        giving = self._give(connection)
-        if giving is not None:
-            yield giving
-        for reply in replies:
-            if isinstance(reply, self._refusal):
-                raise reply
-        return replies if requests is request else replies[0]
-
-    def _pop(self) -> Any:
-        """Return a connection that is at hand, if there is one."""
-        if self._pid != os.getpid():
-            # After a fork they are the parent's.
-            self._idle, self._pid = [], os.getpid()
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
-
-    def _give(self, connection: Any) -> Any:
+    def releasing(self, connection: Any) -> Steps:
         """Keep a connection at hand, or give it back."""
         if len(self._idle) < self._most and not (self._has_marks and connection.should_reconnect()):
             self._idle.append(connection)
-            return None
-        return self._pool.release(connection)
+        else:
+            yield self._pool.release(connection)
+
+    def taking(self, may_repeat: bool) -> Steps:
+        """Return a connection, of whose life we are sure if the request must not be repeated."""
+        if self._pid != os.getpid():
+            # After a fork they are the parent's.
+            self._idle, self._runs, self._pid = [], {}, os.getpid()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return (yield self._get())
+        if may_repeat:
+            return connection
+        yield self._give_back(connection)
+        return (yield self._get())
+
+    def sending(self, connection: Any, requests: Sequence[Request], arguments: Arguments) -> Steps:
+        """Send requests over a connection, which is closed if that fails; return the exchange."""
+        try:
+            known, is_asked = None, False
+            if any(map(needs_run, requests)):
+                known = self._runs.get(connection)
+                if known is None or known.socket is not self._socket(connection):
+                    known = None
+                    if any(map(takes_run, requests)):
+                        known = yield from self._learning(connection)
+                is_asked = known is None or known.until < time.monotonic()
+            run = b"" if known is None else known.run
+            commands = [arguments(one, run) for one in requests]
+            yield self._send(connection, _packed(connection, [*WHO, *commands] if is_asked else commands))
+            if known is not None and known.socket is not self._socket(connection):
+                raise self.loss("the connection has been made anew, to a server that may be another")
+            return Exchange(connection, requests, known, is_asked)
+        except BaseException as error:
+            yield from self.giving_up(connection, error)
+            raise
+
+    def receiving(self, exchange: Exchange) -> Steps:
+        """Return the replies of an exchange, refusals among them; the connection is closed if that fails."""
+        connection, known = exchange.connection, exchange.known
+        replies: list[Any] = []
+        try:
+            if exchange.is_asked:
+                known = yield from self._learned(connection)
+                if exchange.known is not None and known.run != exchange.known.run:
+                    raise self.loss("the server has become another one")
+            for one in exchange.requests:
+                try:
+                    reply = yield connection.read_response()
+                except self.refusal as error:
+                    reply = error
+                else:
+                    if type(one) is Command:
+                        if one.tells_run and known is not None:
+                            reply = known.run, reply
+                        elif callback := self._callbacks.get(one.name):
+                            reply = callback(reply)
+                replies.append(reply)
+        except BaseException as error:
+            yield from self.giving_up(connection, error)
+            raise
+        yield from self.releasing(connection)
+        return replies
+
+    def giving_up(self, connection: Any, error: BaseException) -> Steps:
+        """Close a connection in which unread answers may be left."""
+        self._runs.pop(connection, None)
+        closing = self._discard(connection)
+        if closing is not None and not isinstance(error, GeneratorExit):
+            yield closing
+
+    def _learning(self, connection: Any) -> Steps:
+        """Ask who answers over a connection."""
+        yield self._send(connection, _packed(connection, WHO))
+        return (yield from self._learned(connection))
+
+    def _learned(self, connection: Any) -> Steps:
+        replies = []
+        for _ in WHO:
+            try:
+                replies.append((yield connection.read_response()))
+            except self.refusal as error:
+                replies.append(error)
+        known = self._runs[connection] = Known(self._socket(connection), run_of(replies))
+        return known
 
     def _get(self) -> Any:
         """Return a connection of the pool, which has looked whether it lives."""
@@ -175,6 +250,10 @@ class Wire:
 
     def _give_back(self, connection: Any) -> Any:
         return self._pool.release(connection)
+
+    def _socket(self, connection: Any) -> Any:
+        """Return what is another object as soon as the connection is made anew."""
+        return connection._sock
 
     def _send(self, connection: Any, packed: list[bytes]) -> Any:
         return connection.send_packed_command(packed)
@@ -188,7 +267,10 @@ class Wire:
 
 
 class AsyncWire(Wire):
-    """The connections of a client for asyncio, whose calls are awaited."""
+    """The connections of a pool for asyncio, whose calls are awaited."""
+
+    def _socket(self, connection: Any) -> Any:
+        return connection._writer
 
     def _send(self, connection: Any, packed: list[bytes]) -> Any:
         # The client would start a timer for what a socket nearly always takes at once. Reading has one anyway.
@@ -212,11 +294,19 @@ class AsyncWire(Wire):
             await self._pool.release(connection)
 
 
+def raise_first(replies: Iterable[Any]) -> None:
+    """Raise the first error among replies."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+
+
 def wire_of(client: Any, kind: type[Wire]) -> Wire | None:
     """Return the wire of a client, one for all who use the client; None if it is not of a kind that we know."""
-    wire: Wire | None = vars(client).get("_cacheops_wire")
+    wire: Wire | None = getattr(client, "_cacheops_wire", None)
     if wire is None and (library := _library(client)) is not None:
-        wire = vars(client).setdefault("_cacheops_wire", kind(client, library))
+        wire = kind(client.connection_pool, client.response_callbacks, library)
+        wire = vars(client).setdefault("_cacheops_wire", wire)
     return wire
 
 
@@ -226,14 +316,14 @@ def _library(client: Any) -> str | None:
     if pool is None or getattr(client, "connection", None) is not None:
         # A cluster's; or one that keeps to a single connection.
         return None
-    found = {_defined_in(type(client), name) for name in ("execute_command", "parse_response", "pipeline")}
-    found |= {_defined_in(type(pool), name) for name in ("get_connection", "release")}
+    found = {defined_in(type(client), name) for name in ("execute_command", "parse_response", "pipeline")}
+    found |= {defined_in(type(pool), name) for name in ("get_connection", "release")}
     needed = ("send_packed_command", "read_response", "pack_commands", "disconnect")
-    found |= {_defined_in(pool.connection_class, name) for name in needed}
+    found |= {defined_in(pool.connection_class, name) for name in needed}
     return found.pop() if len(found) == 1 and found <= set(LIBRARIES) else None
 
 
-def _defined_in(cls: type, name: str) -> str | None:
+def defined_in(cls: type, name: str) -> str | None:
     """Return the package of the class from which this one has a method."""
     for base in cls.__mro__:
         if name in vars(base):

@@ -21,6 +21,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.forks import module_lock
 from cacheops_core.options import CacheOptions
+from cacheops_core.stamps import Births
 from cacheops_core.units import Change
 
 from . import conf
@@ -135,10 +136,13 @@ def of_counters() -> Cache:
     return _under(prefix if isinstance(prefix, str) else CacheOptions().prefix)
 
 
-def latest_birth() -> int:
-    """Return the youngest stamp that this process has seen, in microseconds of the server's clock."""
-    made = _made
-    return 0 if made is None else max((cache.latest_birth for cache in made.by_prefix.values()), default=0)
+def youngest() -> Births:
+    """Return the youngest stamps that this process has seen, in microseconds of each server's own clock."""
+    made, births = _made, Births()
+    for cache in () if made is None else list(made.by_prefix.values()):
+        for run, birth in dict(cache.youngest).items():
+            births[run] = max(birth, births.get(run, 0))
+    return births
 
 
 def owes() -> bool:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from cacheops_core.cache import Cache
-from cacheops_core.drivers import is_cluster
+from cacheops_core.clients import is_cluster
 from cacheops_core.errors import BackendError
 from cacheops_core.flows import Command, Flow
 

@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from cacheops_core.cache import Lookup
 from cacheops_core.flows import Command
+from cacheops_core.stamps import Births
 
 from . import caches, conf
 from .transactions import is_open, work_of
@@ -32,7 +33,7 @@ def may_fill(connection: Connection, lookup: Lookup) -> bool:
     if (connection.vendor == "sqlite" and work.open_cursors) or _is_behind(connection, lookup):
         # An iterator that is not at its end keeps SQLite's snapshot even outside of transactions.
         return False
-    if not is_open(connection) or work.snapshot is None or lookup.newest <= work.snapshot:
+    if not is_open(connection) or work.snapshot is None or _is_known(lookup, work.snapshot):
         return True
     if work.is_repeatable is None:
         work.is_repeatable = _is_repeatable(connection)
@@ -49,13 +50,19 @@ def open_cursor(connection: Connection) -> Iterator[None]:
         work_of(connection).open_cursors -= 1
 
 
+def _is_known(lookup: Lookup, snapshot: Births) -> bool:
+    """Tell whether all stamps were born before the snapshot; times of different servers are not compared."""
+    return all(birth <= snapshot.get(run, 0) for run, birth in lookup.youngest.items())
+
+
 def _is_behind(connection: Connection, lookup: Lookup) -> bool:
     """Tell whether a replica may not have seen yet what was written before the stamps were born."""
     settings = conf.current()
     if settings.primary_of(connection.alias) == connection.alias:
         return False
     seconds, micros = caches.everyone()[0].driver.execute(Command("TIME", ()))
-    return int(seconds) * 1_000_000 + int(micros) - lookup.newest < settings.replica_lag * 1_000_000
+    newest = max(lookup.youngest.values(), default=0)
+    return int(seconds) * 1_000_000 + int(micros) - newest < settings.replica_lag * 1_000_000
 
 
 def _is_repeatable(connection: Connection) -> bool:

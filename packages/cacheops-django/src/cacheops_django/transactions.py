@@ -21,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from cacheops_core import units
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import Row
+from cacheops_core.stamps import Births
 
 from . import caches, scopes, tables
 from .announcements import announce
@@ -49,8 +50,8 @@ class Work:
         """All tables that were written, invalidation wanted or not: they are read past the cache."""
         self.published = 0
         """How many of the unit's changes a test has "committed" already."""
-        self.snapshot: int | None = None
-        """The youngest stamp that was known when the transaction saw the database first."""
+        self.snapshot: Births | None = None
+        """The youngest stamps that were known when the transaction saw the database first."""
         self.is_repeatable: bool | None = None
         """Whether all its reads see one snapshot; None until somebody needs to know."""
         self.is_expected = False
@@ -283,7 +284,7 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
         connection.__dict__["_cacheops_isolation"] = True
     if connection.in_atomic_block or is_open(connection):
         if work.snapshot is None:
-            work.snapshot = caches.latest_birth()
+            work.snapshot = caches.youngest()
         if not work.is_expected and not READS.match(text):
             note(work, EVERY_TABLE, None, is_tracked=False)
     return execute(sql, params, many, context)

@@ -9,12 +9,18 @@
 -- ARGV[1] milliseconds that bookkeeping must live on; 0: for ever
 -- ARGV[2] schemes that the registry may hold, at most
 -- ARGV[3] bytes drawn by the caller, so that nothing is born twice
--- ARGV[4..] the scheme of each conjunction
+-- ARGV[4] the run of this server, which whoever asks has learned over the same connection; empty: it has not
+-- ARGV[5..] the scheme of each conjunction
 -- Returns {'ok', {generation, stamp, ...}, garbage}, {'fenced', {}, garbage} or {'full', registry, garbage},
 -- where garbage are the names of keys that held what nobody of us puts there, and are free again.
 
 local LIFETIME, MOST_SCHEMES = tonumber(ARGV[1]), tonumber(ARGV[2])
-local GENERATION, STAMP = 12, 24
+local RUN = ARGV[4]
+local GENERATION, STAMP = 16, 28
+
+if RUN == '' then
+    return {'fenced', {}, {}}
+end
 
 local time = redis.call('TIME')
 local now = struct.pack('>I8', time[1] * 1000000 + time[2]) .. ARGV[3]
@@ -79,17 +85,19 @@ if not has_registry and kind ~= 'none' then
 end
 
 local generation = read(KEYS[1], GENERATION)
-if has_registry and generation then
+if has_registry and generation and string.sub(generation, -#RUN) == RUN then
     keep(KEYS[1])
 else
-    -- Born together: stamps that an unknown registry may have missed die with the old generation.
-    generation = now
+    -- Born together: stamps that an unknown registry may have missed die with the old generation. One of another
+    -- run may have been dropped since, where this server has not heard of it: so may its stamps, and its registry
+    -- may lack schemes that only they know.
+    generation = now .. RUN
     create(KEYS[1], generation)
 end
 
 local is_full = false
 for i = 4, #KEYS do
-    local scheme = ARGV[i]
+    local scheme = ARGV[i + 1]
     if redis.call('SISMEMBER', KEYS[2], scheme) == 0 then
         if is_committing then
             -- A new scheme, or all are since the registry was lost: the unit that is committing may not have
