@@ -65,6 +65,12 @@ class CacheOptions:
         if not isinstance(self.prefix, str) or set(self.prefix) & set("{}"):
             # Braces are where a cluster looks for the part of a key that decides on its slot.
             raise ConfigurationError(f"prefix must be a string without braces, got {self.prefix!r}")
+        try:
+            self.prefix.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                f"prefix must be text that UTF-8 can hold, got {self.prefix!r}"
+            ) from error
         object.__setattr__(self, "timeout", seconds(self.timeout, "timeout"))
         object.__setattr__(self, "fence_lifetime", seconds(self.fence_lifetime, "fence_lifetime"))
         if self.fence_lifetime is None:
