@@ -20,10 +20,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from cacheops_core import near_writes
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import row
 from cacheops_core.flows import Work
-from cacheops_core.testing import start_server
+from cacheops_core.testing import Stepped, start_server
 from cacheops_core.units import Unit
 
 
@@ -34,6 +35,8 @@ class Write:
     touched: frozenset[int] | None
     """The categories whose rows have changed; None for all."""
     has_returned: bool = False
+    is_known: bool = False
+    """Whether readers in another process have heard of it, who keep near copies."""
 
 
 @dataclass
@@ -44,6 +47,9 @@ class Shop:
     rows: dict[int, int] = field(default_factory=lambda: {1: 1, 2: 2})
     writes: list[Write] = field(default_factory=list)
     hits: int = 0
+    reader: Cache | None = None
+    """The cache of another process, which reads; None for the writer's own."""
+    is_near: bool = False
 
     def select(self, category):
         """Return the rows of a category, with the number of writes that had been committed by then."""
@@ -51,7 +57,10 @@ class Shop:
 
     def reading(self, category=1, scheme=("category",)):
         """Return the rows of a category, None for all, as a flow that can be stopped between any two steps."""
-        returned = [number for number, write in enumerate(self.writes) if write.has_returned]
+        cache = self.reader or self.cache
+        returned = [
+            n for n, w in enumerate(self.writes) if w.has_returned and (w.is_known or not self.reader)
+        ]
         conditions = {"category": category, "shop": 7, "currency": 9}
         dependencies = {"product": [{name: conditions[name] for name in scheme}] if category else []}
         asked = []
@@ -60,7 +69,8 @@ class Shop:
             asked.append(True)
             return self.select(category)
 
-        seen, rows = yield from self.cache.computing((category, scheme), dependencies, select)
+        flow = cache.computing((category, scheme), dependencies, select, near=self.is_near)
+        seen, rows = yield from flow
         for number in returned:
             touched = self.writes[number].touched
             assert number < seen or (category and touched is not None and category not in touched), "stale"
@@ -88,37 +98,6 @@ class Shop:
 
     def write(self, *args):
         return self.cache.driver.run(self.writing(*args))
-
-
-class Stepped:
-    """A flow that runs one request at a time."""
-
-    def __init__(self, driver, flow):
-        self.driver, self.flow, self.is_done, self.result = driver, flow, False, None
-        self._advance(None)
-
-    def step(self):
-        """Run the next request; return whether there was one."""
-        if not self.is_done:
-            self._advance(self.driver.execute(self.request))
-        return not self.is_done
-
-    def until(self, is_next):
-        """Run up to, and without, the first request of this kind."""
-        while not self.is_done and not is_next(self.request):
-            self.step()
-        return self
-
-    def finish(self):
-        while self.step():
-            pass
-        return self.result
-
-    def _advance(self, reply):
-        try:
-            self.request = self.flow.send(reply)
-        except StopIteration as stop:
-            self.is_done, self.result = True, stop.value
 
 
 def is_work(request):
@@ -416,10 +395,23 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.client = self.server.client()
         self.client.flushall()
-        self.shop = Shop(Cache(self.client, max_schemes=2, max_fences=3))
+        self.shop = self.open_shop()
         self.running, self.locked, self.has_dead, self.has_lost = [], {}, False, False
 
+    def open_shop(self):
+        return Shop(self.cache())
+
+    def cache(self):
+        # Near copies would hide each other's faults if they ended by themselves.
+        return Cache(self.client, max_schemes=2, max_fences=3, near_max_age=50)
+
+    def listen(self):
+        """Hear what near caches are told, if there are any."""
+
     def teardown(self):
+        for one in self.running:
+            # When it is collected, a writer drops copies of whoever comes next.
+            one.flow.close()
         self.client.close()
 
     def start(self, flow):
@@ -483,12 +475,50 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def an_answer_is_what_the_database_says_once_all_is_quiet(self):
         if not self.running and not self.has_dead:
+            self.listen()
             assert self.shop.read(1) == self.shop.select(1)[1]
 
 
-def test_no_order_of_steps_breaks_the_promise():
+class OwnCopies(AnyOrder):
+    """The same with near copies of what this process writes itself: nobody tells it, it has to know."""
+
+    def open_shop(self):
+        shop = Shop(self.cache(), is_near=True)
+        shop.cache.near.open()
+        return shop
+
+
+class CopiesOfOthers(AnyOrder):
+    """The same with near copies in another process, which hears of writes when it comes to listen."""
+
+    def open_shop(self):
+        self.channel = self.client.pubsub(ignore_subscribe_messages=True)
+        self.channel.subscribe("cacheops:near")
+        assert self.channel.get_message(timeout=10) is None
+        reader = self.cache()
+        near_writes._of_prefix["cacheops:"] = ()
+        reader.near.open()
+        return Shop(self.cache(), reader=reader, is_near=True)
+
+    def teardown(self):
+        self.channel.close()
+        super().teardown()
+
+    @rule()
+    def listen(self):
+        # What the server has answered after a message it has sent after it.
+        returned = [write for write in self.shop.writes if write.has_returned]
+        self.channel.ping()
+        while (message := self.channel.get_message(timeout=10))["type"] != "pong":
+            self.shop.reader.near.hear(message["data"])
+        for write in returned:
+            write.is_known = True
+
+
+@pytest.mark.parametrize("kind", [AnyOrder, OwnCopies, CopiesOfOthers])
+def test_no_order_of_steps_breaks_the_promise(kind):
     with start_server() as server:
-        machine = type("Machine", (AnyOrder,), {"server": server})
+        machine = type("Machine", (kind,), {"server": server})
         quick = settings(
             max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         )
