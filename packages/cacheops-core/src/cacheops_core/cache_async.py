@@ -20,6 +20,7 @@ from .dependents import Decorating
 from .drivers import AsyncDriver
 from .errors import BackendError
 from .locks import Lock
+from .near import Near
 from .near_subscription import TaskSubscription
 from .options import CacheOptions
 from .simple_verbs import SimpleVerbs
@@ -37,7 +38,8 @@ class AsyncCache(SimpleVerbs, Decorating):
     """`Cache` for asyncio: the same verbs, awaited; ``writing`` and ``lock`` are ``async with``.
 
     ``AsyncCache("redis://localhost/1", prefix="shop:")`` shares its entries with a `Cache` of that prefix.
-    One of them serves one event loop.
+    One of them serves one event loop. With ``near=cache.near`` of a `Cache` on the same server and prefix, it also
+    shares that one's copies, and who drops them.
     """
 
     def __init__(
@@ -46,12 +48,16 @@ class AsyncCache(SimpleVerbs, Decorating):
         *,
         serializer: Any = "pickle",
         options: CacheOptions | None = None,
+        near: Near | None = None,
         **changed: Any,
     ) -> None:
         super().__init__(serializer, options, changed)
         self.driver: AsyncDriver = AsyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
-        self.near.subscribe = partial(near_subscription.subscribe, TaskSubscription, self.driver.client)
+        if near is None:
+            self.near.subscribe = partial(near_subscription.subscribe, TaskSubscription, self.driver.client)
+        else:
+            self.near = near
 
     @contextmanager
     def renewing(self, lock: Lock) -> Iterator[None]:
@@ -71,7 +77,7 @@ class AsyncCache(SimpleVerbs, Decorating):
 
     async def close(self) -> None:
         """Close the connections to the server; they are opened again when they are needed."""
-        if (subscription := self.near.subscription) is not None:
+        if isinstance(subscription := self.near.subscription, TaskSubscription):
             subscription.leave(self.near)
             await subscription.end()
         await self.driver.client.aclose()

@@ -67,6 +67,7 @@ from zoneinfo import ZoneInfo
 
 from . import near_writes
 from .conditions import Row, conjunction_text
+from .options import CacheOptions
 from .stamps import StampKeys, TableKeys
 
 __all__ = ["MISS", "Near", "Ticket"]
@@ -129,6 +130,11 @@ class Near:
         """Asks for messages, if nobody has yet."""
         self.reset()
         near_writes.register(self)
+
+    @classmethod
+    def of(cls, options: CacheOptions) -> Near:
+        """Return a near cache as these options have it."""
+        return cls(options.prefix, options.near_size, options.near_bytes, options.near_max_age)
 
     def reset(self) -> None:
         """Begin without copies and without a subscription, as a new process does."""

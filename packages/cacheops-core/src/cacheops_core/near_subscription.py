@@ -92,8 +92,9 @@ class Subscription:
         names: dict[bytes, str] = {}
         silent = 0
         try:
-            while not _is_ending and (wanted := self._wanted()):
-                if new := wanted.keys() - set(names.values()):
+            # Names only: who holds a near cache over the yield below keeps alive what nobody else has any more.
+            while not _is_ending and (wanted := frozenset(self._wanted())):
+                if new := wanted.difference(names.values()):
                     names |= {pubsub.encoder.encode(name): name for name in new}
                     yield Work(partial(pubsub.subscribe, *new))
                 with _noticing_loss(pubsub.connection):

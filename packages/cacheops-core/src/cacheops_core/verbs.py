@@ -87,8 +87,7 @@ class Verbs:
         self.youngest: Births = {}
         """The youngest stamps that this process has seen, in microseconds of each server's own clock."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
-        options = self.options
-        self.near: Near = Near(options.prefix, options.near_size, options.near_bytes, options.near_max_age)
+        self.near: Near = Near.of(self.options)
         """The copies that this process has of what is asked for with ``near``."""
         self._owed = Owed()
         self._warned: set[str] = set()
