@@ -203,6 +203,9 @@ def subscribe(kind: Callable[[Any], Subscription], client: Any, near: Near) -> N
         subscription = _subscriptions.get(id(client))
         if subscription is None:
             subscription = _subscriptions[id(client)] = kind(client)
+            # What was registered last is called first: before the end of a server that was started before this.
+            atexit.unregister(_end)
+            atexit.register(_end)
     subscription.join(near)
 
 
@@ -224,6 +227,5 @@ def _end() -> None:
     _is_ending = True
 
 
-atexit.register(_end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
