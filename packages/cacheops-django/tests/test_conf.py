@@ -150,6 +150,9 @@ OVERRIDES = {
     "file_cache_timeout": ("FILE_CACHE_TIMEOUT", timedelta(hours=1), 3600.0),
     "replicas": ("CACHEOPS_REPLICAS", {"other": "default"}, {"other": "default"}),
     "replica_lag": ("CACHEOPS_REPLICA_LAG", timedelta(seconds=2), 2.0),
+    "near_size": ("CACHEOPS_NEAR_SIZE", 5, 5),
+    "near_bytes": ("CACHEOPS_NEAR_BYTES", 500, 500),
+    "near_max_age": ("CACHEOPS_NEAR_MAX_AGE", timedelta(seconds=2), 2.0),
     "counters_every": ("CACHEOPS_COUNTERS_EVERY", timedelta(minutes=1), 60.0),
     "replica_lag of none": ("CACHEOPS_REPLICA_LAG", 0, 0.0),
 }

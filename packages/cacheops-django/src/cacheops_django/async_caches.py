@@ -86,8 +86,8 @@ async def twin(cache: Cache) -> AsyncCache | None:
     found = made.by_prefix.get(cache.options.prefix)
     if found is None:
         found = made.by_prefix[cache.options.prefix] = AsyncCache(made.client, options=cache.options)
-        # What serializes entries, and what could not be invalidated yet, they have in common.
-        found.serializer, found._owed = cache.serializer, cache._owed
+        # What serializes entries, what could not be invalidated yet, and copies they have in common.
+        found.serializer, found._owed, found.near = cache.serializer, cache._owed, cache.near
     return found
 
 

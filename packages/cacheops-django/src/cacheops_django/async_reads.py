@@ -9,7 +9,7 @@ called twice.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from functools import wraps
 from typing import Any, TypeAlias
 
@@ -34,11 +34,12 @@ MOST_ANSWERS = 16
 class Wanted(BaseException):
     """Stops a method that wants an answer from the cache. Not an Exception, so that nobody handles it on the way."""
 
-    def __init__(self, cache: Cache, key: bytes, found: Dependencies) -> None:
+    def __init__(self, cache: Cache, key: bytes, found: Dependencies, near: Hashable) -> None:
         super().__init__(key)
         self.cache: Cache = cache
         self.key: bytes = key
         self.found: Dependencies = found
+        self.near: Hashable = near
 
 
 class Answers:
@@ -60,8 +61,12 @@ class Answers:
             table for table, _ in found.tables
         ):
             raise reads.NotOnLoop
+        plan = reads.plan_of(key)
+        is_near = plan is not None and plan.is_near
+        if key not in self.values and is_near and (value := cache.near.get(key)) is not MISS:
+            self.values[key], self._asked[key] = value, reads.Noting(bool)
         if key not in self.values:
-            raise Wanted(cache, key, found)
+            raise Wanted(cache, key, found, key if is_near else False)
         if key not in self._told:
             self._told.add(key)
             tally.hits += 1
@@ -77,7 +82,7 @@ class Answers:
         if cache is None or len(self.values) >= MOST_ANSWERS:
             return False
         self._asked[wanted.key] = reads.Noting(bool)
-        lookup = await cache.fetch(wanted.key, wanted.found)
+        lookup = await cache.fetch(wanted.key, wanted.found, near=wanted.near)
         if lookup.is_hit:
             self.values[wanted.key] = lookup.value
         return lookup.is_hit

@@ -188,6 +188,9 @@ def _add(made: _Made, prefix: str) -> Cache:
                 compression=settings.compression,
                 compress_above=settings.compress_above,
                 signing_key=settings.signing_key,
+                near_size=settings.near_size,
+                near_bytes=settings.near_bytes,
+                near_max_age=settings.near_max_age,
             )
             made.by_prefix[prefix] = Cache(made.client, serializer=settings.serializer, options=options)
         return made.by_prefix[prefix]

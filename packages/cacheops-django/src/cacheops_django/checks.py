@@ -4,7 +4,7 @@
 |---|---|
 | E001-E005 | the server: none, two, a wrong value, a wrong client class, a package that is missing |
 | E010-E018 | CACHEOPS and CACHEOPS_DEFAULTS: their shape, keys and values |
-| E020-E028, E032-E035 | all other values, a setting each |
+| E020-E028, E032-E038 | all other values, a setting each |
 | E030, W030 | settings that are misspelled, or that nobody reads |
 | E029, E031, W031 | fields, models and apps that are not there |
 | E040 | django-cacheops installed beside the facade |

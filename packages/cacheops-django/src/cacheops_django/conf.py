@@ -74,6 +74,15 @@ class Settings:
     replica_lag: float
     """Seconds by which a replica may be behind: what was read there is not stored under younger stamps."""
 
+    near_size: int
+    """Copies that a process keeps of results, at most."""
+
+    near_bytes: int
+    """Bytes of their payloads, at most."""
+
+    near_max_age: float
+    """Seconds for which a copy is served without asking the server."""
+
     counters_every: float | None
     """Seconds after which a process adds what it has counted to what all have; None keeps it to itself."""
 
@@ -257,6 +266,18 @@ _PLAIN = (
     _Plain(
         "replica_lag", "CACHEOPS_REPLICA_LAG", 10, values.read_lag, "E028",
         "Write the seconds, or the timedelta, by which a replica may be behind.",
+    ),
+    _Plain(
+        "near_size", "CACHEOPS_NEAR_SIZE", 10_000, values.read_count, "E036",
+        "Write how many results a process may keep in its own memory, such as 10_000.",
+    ),
+    _Plain(
+        "near_bytes", "CACHEOPS_NEAR_BYTES", 64 * 2**20, values.read_count, "E037",
+        "Write how many bytes these may have, such as 64 * 2**20.",
+    ),
+    _Plain(
+        "near_max_age", "CACHEOPS_NEAR_MAX_AGE", 1, values.read_seconds, "E038",
+        "Write the seconds, or the timedelta, after which the server is asked whatever it has told.",
     ),
     _Plain(
         "counters_every", "CACHEOPS_COUNTERS_EVERY", 5, values.read_timeout, "E035",

@@ -13,7 +13,6 @@ from cacheops_core.decorators import cached as checked
 from cacheops_core.errors import CacheMiss, ConfigurationError
 from cacheops_core.keys import call_key
 from cacheops_core.options import seconds
-from cacheops_core.simple import forget
 
 from .reasons import Uncacheable
 from .results import NOT_GIVEN, Results, Sample
@@ -59,7 +58,7 @@ class Kept:
             cache = self.results.cache(self.func)
         except Uncacheable:
             return False
-        return bool(cache.driver.run(forget(cache.key_of(key, found))))
+        return cache.driver.run(cache.forgetting(cache.key_of(key, found)))
 
 
 class ProjectFunction(CachedFunction[P, R]):
@@ -115,17 +114,19 @@ def cached_as(
     lock: bool | None = None,
     keep_fresh: bool = True,
     stale: float = 0.0,
+    near: bool | None = None,
 ) -> Decorator:
     """Keep the results of a function until one of the samples changes, or for ``timeout`` seconds.
 
     The timeout is by default the least of those that the samples' profiles say. Results are kept by arguments, by
     what the function closes over, and by ``extra``. With ``lock`` (by default as the profiles say) one caller
     computes while the others wait; with ``stale`` they get the old result meanwhile, for at most so many seconds.
+    With ``near`` (by default as the profiles of all that is depended on say) this process keeps copies of its own.
     ``keep_fresh`` is what happens anyway: a result that was computed while a sample changed is not kept.
     """
     if not samples:
         raise ConfigurationError("cached_as needs a queryset, a model or an instance to depend on, got none")
-    return decorator(Results(samples, timeout, lock=lock, stale=stale), extra)
+    return decorator(Results(samples, timeout, lock=lock, stale=stale, near=near), extra)
 
 
 @overload
@@ -134,7 +135,14 @@ def cached(func: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
 @overload
 def cached(
-    func: None = None, /, *, timeout: Any = ..., extra: Any = ..., lock: bool = ..., stale: float = ...
+    func: None = None,
+    /,
+    *,
+    timeout: Any = ...,
+    extra: Any = ...,
+    lock: bool = ...,
+    stale: float = ...,
+    near: bool = ...,
 ) -> Decorator: ...
 
 
@@ -146,10 +154,12 @@ def cached(
     extra: Any = None,
     lock: bool = False,
     stale: float = 0.0,
+    near: bool = False,
 ) -> Any:
     """Keep the results of a function for ``timeout`` seconds, for ever if that is None.
 
-    They know nothing of the database: inside a transaction they are served and kept as anywhere.
+    They know nothing of the database: inside a transaction they are served and kept as anywhere. With ``near`` this
+    process keeps copies of its own.
     """
-    decorate = decorator(Results((), timeout, lock=lock, stale=stale), extra)
+    decorate = decorator(Results((), timeout, lock=lock, stale=stale, near=near), extra)
     return decorate if func is None else decorate(func)

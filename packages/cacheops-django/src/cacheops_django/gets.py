@@ -29,6 +29,7 @@ from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies, Token, token
+from cacheops_core.near import MISS
 
 from . import caches, conf, events, querysets, reads, rows, scopes
 from .fingerprint_values import dump, encode
@@ -233,13 +234,21 @@ def _short(
 
 
 def _found(way: Way, cache: Cache, value: Any) -> Any:
-    lookup = cache.fetch(way.key(value), way.dependencies(value), way.timeout)
-    if not lookup.is_hit or not way.layout.fits(lookup.value) or len(lookup.value) != 1:
-        return lookup
+    near: Any = (way, value) if way.plan.is_near else False
+    found = cache.near.get(near) if near else MISS
+    if found is MISS or not _is_one(way, found):
+        lookup = cache.fetch(way.key(value), way.dependencies(value), way.timeout, near=near)
+        if not lookup.is_hit or not _is_one(way, lookup.value):
+            return lookup
+        found = lookup.value
     way.plan.tally.hits += 1
     if cache_read.receivers:
         cache_read.send_robust(sender=way.model, func=None, hit=True)
-    return way.layout.objects(way.model, way.using, lookup.value, way.fetch_mode)[0]
+    return way.layout.objects(way.model, way.using, found, way.fetch_mode)[0]
+
+
+def _is_one(way: Way, found: Any) -> bool:
+    return way.layout.fits(found) and len(found) == 1
 
 
 def _cache_of(way: Way) -> Cache | None:

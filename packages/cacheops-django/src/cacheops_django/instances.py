@@ -97,7 +97,9 @@ class Layout:
 
     def fits(self, rows: Any) -> bool:
         """Tell whether rows that were stored have all the columns, and no others."""
-        return type(rows) is list and set(map(type, rows)) <= {tuple} and set(map(len, rows)) <= {self._width}
+        return (
+            type(rows) is tuple and set(map(type, rows)) <= {tuple} and set(map(len, rows)) <= {self._width}
+        )
 
     def objects(self, model: type[Model], using: str, rows: Sequence[Row], fetch_mode: Any) -> list[Any]:
         """Return the objects that Django makes of these rows of a queryset, without what it knows beside them."""

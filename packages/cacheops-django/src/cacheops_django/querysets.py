@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 from django.db import connections
 from django.db.models import Manager, Model, QuerySet
-from django.db.models.query import ModelIterable, NamedValuesListIterable, ValuesListIterable
+from django.db.models.query import (
+    FlatValuesListIterable,
+    ModelIterable,
+    NamedValuesListIterable,
+    ValuesIterable,
+    ValuesListIterable,
+)
 from django.db.models.utils import create_namedtuple_class
 
 from cacheops_core.errors import ConfigurationError
@@ -224,48 +230,61 @@ def _copy(queryset: Rows) -> Rows:
 
 
 def _fetched(question: reads.Question) -> list[Any]:
-    """Return the rows, or the objects that are made of them, with what goes into no cache."""
+    """Return what is made of the rows, with what goes into no cache."""
     queryset: Rows = question.queryset
-    layout, using = question.plan.layout, question.using
-    results: list[Any]
-    if layout is None:
-        # Rows with the names of their columns are stored without these, which the query knows.
-        is_named = queryset._iterable_class is NamedValuesListIterable
-        storable = (lambda rows: list(map(tuple, rows))) if is_named else (lambda rows: rows)
-        results = reads.answered(question, lambda: _results(queryset, using), storable=storable)
-        if queryset._iterable_class is not ModelIterable:
-            return _retupled(queryset, results)
-        _introduce(queryset, results)
-        _settle_in(using, results)
-    else:
+    layout, using, kind = question.plan.layout, question.using, queryset._iterable_class
+    made: list[Any]
+    if layout is not None:
         rows = reads.answered(question, lambda: _rows(queryset, using), fits=layout.fits)
-        results = layout.objects(queryset.model, using, rows, getattr(queryset, "_fetch_mode", None))
-    _known_related(queryset, results)
-    return results
+        made = layout.objects(queryset.model, using, rows, getattr(queryset, "_fetch_mode", None))
+    elif kind is ModelIterable:
+        made = reads.answered(question, lambda: _objects(queryset, using))
+        _introduce(queryset, made)
+        _settle_in(using, made)
+    else:
+        rows = reads.answered(question, lambda: _rows(queryset, using), fits=_are_rows)
+        return MADE_OF_ROWS[kind](queryset, rows)
+    _known_related(queryset, made)
+    return made
 
 
-def _rows(queryset: Rows, using: str) -> list[Any]:
-    """Return the rows of objects from the database."""
-    return list(queryset.query.get_compiler(using=using).results_iter(tuple_expected=True))
+def _rows(queryset: Rows, using: str) -> tuple[Any, ...]:
+    """Return the rows from the database."""
+    return tuple(queryset.query.get_compiler(using=using).results_iter(tuple_expected=True))
 
 
-def _results(queryset: Rows, using: str) -> list[Any]:
-    """Return what is made of rows in the database, without the objects that this queryset knows them to belong to."""
+def _are_rows(stored: Any) -> bool:
+    # Serializers of others may make lists of tuples.
+    return type(stored) in (list, tuple)
+
+
+def _objects(queryset: Rows, using: str) -> list[Any]:
+    """Return the objects from the database, without those that this queryset knows them to belong to."""
     plain = _copy(queryset.using(using))
     plain._known_related_objects = {}
     return list(plain._iterable_class(plain))
 
 
-def _retupled(queryset: Rows, rows: list[Any]) -> list[Any]:
-    """Return rows of values as tuples with the names that were asked for; serializers of others may make lists."""
-    kind = type(rows[0]) if rows else None
-    if queryset._iterable_class is ValuesListIterable and kind is list:
-        return list(map(tuple, rows))
-    if queryset._iterable_class is NamedValuesListIterable and kind in (list, tuple):
-        query = queryset.query
-        names = queryset._fields or [*query.extra_select, *query.values_select, *query.annotation_select]
-        return list(map(create_namedtuple_class(*names)._make, rows))
-    return rows
+def _dictionaries(queryset: Rows, rows: Iterable[Any]) -> list[dict[str, Any]]:
+    names = list(queryset.query.selected or _selected(queryset.query))
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _named_tuples(queryset: Rows, rows: Iterable[Any]) -> list[Any]:
+    return list(map(create_namedtuple_class(*(queryset._fields or _selected(queryset.query)))._make, rows))
+
+
+def _selected(query: Any) -> list[str]:
+    return [*query.extra_select, *query.values_select, *query.annotation_select]
+
+
+MADE_OF_ROWS: dict[Any, Callable[[Rows, Iterable[Any]], list[Any]]] = {
+    FlatValuesListIterable: lambda queryset, rows: [row[0] for row in rows],
+    NamedValuesListIterable: _named_tuples,
+    ValuesIterable: _dictionaries,
+    ValuesListIterable: lambda queryset, rows: list(map(tuple, rows)),
+}
+"""What Django's other ways to iterate make of rows."""
 
 
 def _known_related(queryset: Rows, objects: list[Any]) -> None:

@@ -22,6 +22,7 @@ from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies
+from cacheops_core.near import MISS
 from cacheops_core.verbs import Verbs
 
 from . import caches, conf, counters, events, scopes, tables
@@ -77,6 +78,8 @@ class Plan(NamedTuple):
     tally: counters.Tally
     layout: Layout | None
     """How rows become objects; None where they are stored as they are, or as what is made of them."""
+    is_near: bool
+    """Whether the process keeps results, too."""
 
 
 _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
@@ -169,23 +172,33 @@ def answered(
     storable: Callable[[Any], Any] = lambda value: value,
 ) -> Any:
     """Return the answer: from the cache, if what is there ``fits``, or else computed, and stored as ``storable``."""
-    queryset, _, _, key, (found, tally, _), cache = question
+    queryset, _, _, key, plan, cache = question
     if (answers := on_loop.get()) is not None:
-        value = answers.answer(queryset, cache, key, found, tally)
+        value = answers.answer(queryset, cache, key, plan.found, plan.tally)
         if not fits(value):
             raise NotOnLoop
         return value
-    noting = Noting(compute)
-    value = _answered(question, noting, fits, storable)
-    if noting.was_called:
-        tally.missed(noting.seconds, is_stored=noting.is_stored)
+    ask = Noting(compute)
+    value = _near(question, fits)
+    if value is MISS:
+        value = _answered(question, ask, fits, storable)
+    if ask.was_called:
+        plan.tally.missed(ask.seconds, is_stored=ask.is_stored)
     else:
-        tally.hits += 1
+        plan.tally.hits += 1
     if events.listeners:
-        tell(tally, noting, cache, key, found)
+        tell(plan.tally, ask, cache, key, plan.found)
     if cache_read.receivers:
-        cache_read.send_robust(sender=queryset.model, func=None, hit=not noting.was_called)
+        cache_read.send_robust(sender=queryset.model, func=None, hit=not ask.was_called)
     return value
+
+
+def _near(question: Question, fits: Callable[[Any], bool]) -> Any:
+    """Return what this process has kept, or MISS."""
+    if not question.plan.is_near or wish_of(question.queryset).is_write_only:
+        return MISS
+    value = question.cache.near.get(question.key)
+    return value if value is not MISS and fits(value) else MISS
 
 
 def tell(tally: counters.Tally, ask: Noting, cache: Verbs, key: bytes, found: Dependencies) -> None:
@@ -244,27 +257,38 @@ class Noting:
 def _answered(
     question: Question, ask: Noting, fits: Callable[[Any], bool], storable: Callable[[Any], Any]
 ) -> Any:
-    queryset, op, using, key, (found, *_), cache = question
+    queryset, op, using, key, plan, cache = question
     model, wish, connection = queryset.model, wish_of(queryset), connections[using]
     profile = conf.current().profile_for(model)
     timeout = wish.timeout if wish.timeout is not NOT_GIVEN or profile is None else profile.timeout
     lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
     stale = profile.stale if profile is not None else 0.0
+    near = key if plan.is_near and not wish.is_write_only else False
     if (lock or stale) and not wish.is_write_only and is_current(connection):
         value = cache.get_or_compute(
-            key, found, lambda: storable(ask()), timeout, lock=lock, stale=stale, told=ask.stored
+            key,
+            plan.found,
+            lambda: storable(ask()),
+            timeout,
+            lock=lock,
+            stale=stale,
+            near=near,
+            told=ask.stored,
         )
         if ask.was_called:
             return ask.value
         return value if fits(value) else ask()
     # Whoever holds locks of the database's waits for nobody, who might wait for these.
     lookup = wish.lookup
-    if lookup is None or lookup.key != cache.key_of(key, found):
-        lookup = cache.fetch(key, found, timeout)
+    if lookup is None or lookup.key != cache.key_of(key, plan.found):
+        lookup = cache.fetch(key, plan.found, timeout, near=near)
     if lookup.is_hit and not wish.is_write_only:
         if fits(lookup.value):
             return lookup.value
         log.warning("Entry %s counts as a miss: it is not what %s of %s stores", lookup.key, op, model)
+        if lookup.head is None:
+            # A copy of this process's gives nobody the right to store another.
+            lookup = cache.fetch(key, plan.found, timeout)
     if lookup.head is not None and not may_fill(connection, lookup):
         record(
             model,
@@ -326,7 +350,9 @@ def _examine(
     tally = counters.tally_of(queryset.model._meta.label, op, readable(examined.sql))
     has_objects = op in FETCHING and queryset._iterable_class is ModelIterable
     is_laid_out = has_objects and keeps_types(conf.current().serializer)
-    plan = Plan(examined.found, tally, Layout(examined.compiler) if is_laid_out else None)
+    layout = Layout(examined.compiler) if is_laid_out else None
+    is_near = tables.are_near([table for table, _ in examined.found.tables], op)
+    plan = Plan(examined.found, tally, layout, is_near)
     if pattern is not None:
         _walked[pattern] = plan, examined
         if len(_walked) > KNOWN_PATTERNS:

@@ -24,7 +24,7 @@ from cacheops_core.near import MISS
 from cacheops_core.options import seconds
 from cacheops_core.verbs import Verbs
 
-from . import async_caches, conf, counters, events, keying
+from . import async_caches, conf, counters, events, keying, tables
 from .reads import NOT_GIVEN, Noting, tell
 from .reasons import Uncacheable, record
 from .samples import Sample, Samples
@@ -67,10 +67,13 @@ class Results(Samples):
         *,
         lock: bool | None = False,
         stale: float = 0.0,
+        near: bool | None = None,
     ) -> None:
         super().__init__(samples, timeout)
         self.stale: float = stale and (seconds(stale, "stale") or 0.0)
         self._lock = lock
+        self._near = near
+        self._is_near: tuple[Any, bool] | None = None
         self._tally: tuple[Any, counters.Tally] | None = None
 
     def answer(
@@ -158,7 +161,7 @@ class Results(Samples):
             # An argument asks the database for what it is, as request.user does when it is first looked at.
             return MISS
         found = known[1].merge(more)
-        lookup = await cache.fetch(key, found, self.timeout())
+        lookup = await cache.fetch(key, found, self.timeout(), near=self._near_key(key))
         if not lookup.is_hit:
             return MISS
         self._found(func, ask, cache, key, found)
@@ -179,7 +182,10 @@ class Results(Samples):
 
     def _share(self, asked: Asked, compute: Callable[[], Any], ask: Noting) -> Any:
         cache, key, found, lookup = asked
-        return cache.get_or_compute(key, found, compute, lookup.timeout, told=ask.stored, **self._sharing())
+        near = self._near_key(key)
+        return cache.get_or_compute(
+            key, found, compute, lookup.timeout, near=near, told=ask.stored, **self._sharing()
+        )
 
     def ask(
         self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies = NOTHING
@@ -189,7 +195,8 @@ class Results(Samples):
         if usable is None:
             return None
         found, cache = usable
-        asked = self.look(cache, make_key(), found.merge(more), self.timeout())
+        merged = found.merge(more) if more.tables else found
+        asked = self.look(cache, make_key(), merged, self.timeout())
         if cache_read.receivers and not asked.lookup.is_hit:
             cache_read.send_robust(sender=None, func=func, hit=False)
         return asked
@@ -282,13 +289,26 @@ class Results(Samples):
 
     def look(self, cache: Cache, key: bytes, found: Dependencies, timeout: float | None) -> Asked:
         """Return what the cache has under a key, or whether something can be kept there."""
-        lookup = cache.fetch(key, found, timeout)
+        lookup = cache.fetch(key, found, timeout, near=self._near_key(key))
         if self.samples and not lookup.is_hit and lookup.head is not None:
             # Nobody knows yet which databases the function is going to read.
             asked = [*_connections(), *(connections[alias] for alias in conf.current().replicas)]
             if not all(may_fill(connection, lookup) for connection in asked):
                 lookup.head = None
         return Asked(cache, key, found, lookup)
+
+    def _near_key(self, key: bytes) -> bytes | bool:
+        """Return by what this process finds its copy of a result; False if it is to have none."""
+        settings, known = conf.current(), self._is_near
+        if known is None or known[0] is not settings:
+            known = self._is_near = (settings, self._wants_near())
+        return key if known[1] else False
+
+    def _wants_near(self) -> bool:
+        """Tell whether results are kept in this process: unless said, if all that they depend on is."""
+        if self._near is None:
+            return tables.are_near([table for table, _ in self.dependencies().tables], "fetch")
+        return self._near
 
     def _has_written(self) -> bool:
         return bool(self.samples) and any(work_of(used).written.changes for used in _connections())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.apps import apps
 from django.db.models import Model
@@ -80,6 +81,23 @@ def _follow(model: type[Model], found: set[type[Model]]) -> None:
         if is_done_there and related is not None and related not in found:
             found.add(related)
             _follow(related, found)
+
+
+def are_near(names: Iterable[str], op: str) -> bool:
+    """Tell whether the profiles of all models of these tables want results kept in the process.
+
+    Whoever has not asked for that for a model is not to see any of its rows late, be it in a join with another. A table
+    that Django makes for a many-to-many field counts as the model that has the field.
+    """
+    settings = conf.current()
+
+    def is_near(model: Any) -> bool:
+        source = model._meta.auto_created
+        profile = settings.profile_for(source if isinstance(source, type) else model)
+        return profile is not None and (profile.near or (op == "get" and profile.local_get))
+
+    found = [models_of(name) for name in names]
+    return bool(found) and all(models and all(map(is_near, models)) for models in found)
 
 
 def _current() -> _Registry:

@@ -24,7 +24,7 @@ from cacheops_django.problems import shown
 
 __all__ = [
     "read_compression", "read_count", "read_directory", "read_flag", "read_lag", "read_names",
-    "read_prefix", "read_replicas", "read_serializer", "read_signing_key", "read_timeout",
+    "read_prefix", "read_replicas", "read_seconds", "read_serializer", "read_signing_key", "read_timeout",
 ]  # fmt: skip
 
 Prefix = str | Callable[[Any], str]
@@ -50,8 +50,11 @@ def read_count(value: object, name: str) -> int:
 
 def read_lag(value: object, name: str) -> float:
     """Return seconds, of which there may be none."""
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
+    return 0.0 if value == 0 and not isinstance(value, bool) else read_seconds(value, name)
+
+
+def read_seconds(value: object, name: str) -> float:
+    """Return a time above zero."""
     seconds = parse_timeout(value, name)
     if seconds is None:
         raise ConfigurationError(f"{name} is None, which is no number of seconds")
