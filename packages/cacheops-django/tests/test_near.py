@@ -40,11 +40,16 @@ def near() -> Iterator[Callable[..., None]]:
     def turn_on(profiles: Any) -> None:
         changed.append(override_settings(CACHEOPS=profiles, CACHEOPS_NEAR_MAX_AGE=600))
         changed[-1].enable()
-        near, is_open = caches.current().near, threading.Event()
-        opening: Any = near.open
-        near.open = lambda: (opening(), is_open.set())  # type: ignore[method-assign,assign]
+        near: Any = caches.current().near
+        is_open, has_heard = threading.Event(), threading.Event()
+        opening, hearing = near.open, near.hear
+        near.open = lambda: (opening(), is_open.set())
+        near.hear = lambda message: (hearing(message), b"nothing" in message and has_heard.set())
         cached(near=True)(_rows_of_nothing)()
         assert is_open.wait(10)
+        # What is heard of our own writes comes before this, and drops no copies that are made later.
+        caches.current().invalidate("nothing")
+        assert has_heard.wait(10)
 
     turn_on(PROFILES)
     yield turn_on

@@ -342,7 +342,7 @@ def test_the_library_is_loaded_by_its_name(render: Render) -> None:
     [
         pytest.param(
             "{% cached %}{% endcached %}",
-            r"'timeout'; it is written {% cached <timeout> <fragment_name> <extra> %}",
+            r"'timeout'; it is written {% cached <timeout> <fragment_name> <extra> \[near=<near>\] %}",
             id="nothing",
         ),
         pytest.param(

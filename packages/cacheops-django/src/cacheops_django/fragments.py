@@ -195,6 +195,12 @@ def _row(name: Any, extras: Sequence[Any]) -> dict[str, str]:
     return {"fragment": stable_key(str.__str__(str(name)), plain).hex()}
 
 
+def _written(parameter: inspect.Parameter) -> str:
+    """Return a parameter as it is written in a tag."""
+    name = parameter.name
+    return f"[{name}=<{name}>]" if parameter.kind is parameter.KEYWORD_ONLY else f"<{name}>"
+
+
 def _compile(
     func: Callable[..., Any], signature: inspect.Signature, takes_context: bool, parser: Parser, token: Token
 ) -> FragmentNode:
@@ -210,7 +216,7 @@ def _compile(
     try:
         signature.bind(*before, *args, **kwargs)
     except TypeError as error:
-        parameters = " ".join(f"<{name}>" for name in [*signature.parameters][len(before) :])
+        parameters = " ".join(map(_written, [*signature.parameters.values()][len(before) :]))
         raise TemplateSyntaxError(
             f"{{% {tag} %}}: {error}; it is written {{% {tag} {parameters} %}}"
         ) from error
