@@ -1,4 +1,12 @@
-"""Who takes part in the explorations, and which line of the protocol is essential to which of them."""
+"""Who takes part in the explorations, and which line of the protocol is essential to which of them.
+
+What is covered, each in every order of all steps: readers that hit, and readers that miss, acquire, select and fill,
+of one scheme, of two (each is new to the table at first), of two tables, and of more schemes than there is room for;
+writers that fence, commit or roll back, and release, one or two of them, of the same row, of two rows in one list, of a
+row that moves from one list to another, of a whole table, and of two tables in one transaction or in two. Between any
+two steps: a writer dies (a reader that dies is one that takes no further step), any key is lost, the deadline of a
+fence passes, and a server takes over that has older keys. How many of which at once, each scenario says.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +27,9 @@ BY_A, BY_B = {"t": [{"a": 1}]}, {"t": [{"b": 1}]}
 BOTH_TABLES = {"t": [{"a": 1}], "u": [{"b": 1}]}
 
 ROW = {"t": [{"a": "1", "b": "1"}]}
+ROW_BESIDE = {"t": [{"a": "1", "b": "2"}]}
+MOVED = {"t": [{"a": "1", "b": "1"}, {"a": "2", "b": "1"}]}
+BY_OTHER_A = {"t": [{"a": 2}]}
 OTHER_TABLE = {"u": [{"a": "1", "b": "1"}]}
 WHOLE_TABLE = {"t": None}
 
@@ -35,6 +46,13 @@ SCENARIOS = {
     "a whole table, a lost key": Scenario((BY_A, BY_B), (WHOLE_TABLE,), rounds=1, losses=1),
     "two tables, one written, a lost key": Scenario((BOTH_TABLES,), (ROW,), losses=1),
     "two tables, each written": Scenario((BOTH_TABLES, BOTH_TABLES), (ROW, OTHER_TABLE), rounds=1),
+    "two rows of one list, each written, one dies": Scenario(
+        (BY_A, BY_A), (ROW, ROW_BESIDE), rounds=1, crashes=1
+    ),
+    "a row that moves, a lost key": Scenario((BY_A, BY_OTHER_A), (MOVED,), rounds=1, losses=1),
+    "two tables in one transaction, a lost key": Scenario(
+        (BOTH_TABLES, BY_A), (ROW | OTHER_TABLE,), rounds=1, losses=1, can_roll_back=True
+    ),
     "one writer, a server with older keys": Scenario((BY_A,), (ROW,), reverts=1),
     "two schemes, a server with older keys": Scenario((BY_A, BY_B), (ROW,), rounds=1, reverts=1),
     "a whole table, a server with older keys": Scenario((BY_A,), (WHOLE_TABLE,), reverts=1),
