@@ -44,6 +44,7 @@ KEY = UUID(int=7)
 
 
 @pytest.fixture(autouse=True)
+@transaction.atomic  # or each row would be a transaction, with fences of its own
 def _rows() -> None:
     category = Category.objects.create(pk=1, title="c")
     author, club = Author.objects.create(pk=1, name="a"), Club.objects.create(pk=1, name="b")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from answers import Ask, is_cached, is_right, keep
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Count, F, Max
 from django.test import override_settings
 from django.test.utils import isolate_apps
@@ -30,6 +30,7 @@ class StarredPizzeria(Pizzeria):
 
 
 @pytest.fixture(autouse=True)
+@transaction.atomic  # or each row would be a transaction, with fences of its own
 def _rows() -> None:
     """Make a row of each length: one that ends with a place, one with a restaurant, two with a pizzeria."""
     city = City.rows.create(pk=1, name="a")

@@ -9,6 +9,7 @@ from typing import Any
 import django
 import pytest
 from answers import Ask, answer, is_right, keep, queries, uncached
+from django.db import transaction
 from django.db.models import F, Model
 from django.db.models.signals import ModelSignal, post_init, pre_init
 from django.test import override_settings
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
+@transaction.atomic  # or each row would be a transaction, with fences of its own
 def _rows() -> None:
     category = Category.objects.create(pk=1, title="c")
     author = Author.objects.create(pk=1, name="a")

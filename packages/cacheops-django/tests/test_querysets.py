@@ -11,7 +11,7 @@ import pytest
 from answers import Ask, answer, is_cached, is_right, keep, queries
 from asgiref.sync import async_to_sync
 from django.core.exceptions import FieldError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Count, F, Max, Prefetch, Sum, prefetch_related_objects
 from django.test import override_settings
 from numbering import go_on_counting
@@ -42,6 +42,7 @@ BY_HAND = override_settings(CACHEOPS={"testapp.*": {"timeout": 600}})
 
 
 @pytest.fixture(autouse=True)
+@transaction.atomic  # or each row would be a transaction, with fences of its own
 def _rows() -> None:
     """Make two posts of one category, with tags."""
     category = Category.objects.create(pk=1, title="c")

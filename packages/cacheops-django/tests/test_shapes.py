@@ -12,7 +12,7 @@ import pytest
 from answers import Ask, answer, is_cached, is_right, keep, queries, uncached
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import (
     Avg,
     Case,
@@ -68,6 +68,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
+@transaction.atomic  # or each row would be a transaction, with fences of its own
 def _rows() -> None:
     """Make rows that the shapes find."""
     for number, letter in enumerate("abc", 1):

@@ -46,6 +46,7 @@ Rows = QuerySet[Any, Any]
 
 
 @pytest.fixture(autouse=True)
+@transaction.atomic  # or each row would be a transaction, with fences of its own
 def _rows() -> None:
     """Make three rows of each kind, so that there is one that matters, one that changes and one that does not."""
     for number in (1, 2, 3):
