@@ -7,7 +7,7 @@ from statistics import median
 
 from .contenders import CONTENDERS
 from .operations import BYTES, OTHERS
-from .reporting import number, spread
+from .reporting import number, per_call, spread
 from .results import BASE, RIVAL, Report, Result
 
 
@@ -51,7 +51,7 @@ def _cost(result: Result, name: str) -> str:
     sign = "+" if result.operation.kind != "read" and name != BASE and BASE in result.series else ""
     trips = result.series[name].trips
     shown = f"{sign}{number(result.cost(name))} ({number(result.cost(name, 'wall'))})"
-    return shown + ("" if trips is None else f" · {trips:,.3g}")
+    return shown + ("" if trips is None else f" · {per_call(trips)}")
 
 
 def _ratio(result: Result, name: str) -> str:

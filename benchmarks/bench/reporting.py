@@ -51,7 +51,7 @@ def _cost(result: Result, name: str) -> Text:
     sign = "+" if result.operation.kind != "read" and name != BASE and BASE in result.series else ""
     cpu, wall = (result.cost(name, clock) for clock in ("cpu", "wall"))
     trips = result.series[name].trips
-    return Text(f"{sign}{number(cpu)} ({number(wall)})" + ("" if trips is None else f" ·{trips:.3g}"))
+    return Text(f"{sign}{number(cpu)} ({number(wall)})" + ("" if trips is None else f" ·{per_call(trips)}"))
 
 
 def _ratio(result: Result, name: str, rival: str) -> Text:
@@ -113,6 +113,11 @@ def _hits(report: Report) -> Table:
 def number(value: float) -> str:
     """Return a number with two or three digits that say something."""
     return f"{value:.1f}" if abs(value) < 20 else f"{value:,.0f}"
+
+
+def per_call(trips: float) -> str:
+    """Return the round trips of a call."""
+    return f"{trips:,.0f}" if trips >= 10 else f"{trips:.2g}"
 
 
 def spread(ratio: Spread) -> str:
