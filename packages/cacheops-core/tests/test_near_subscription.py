@@ -74,7 +74,8 @@ def test_whoever_does_not_ask_for_copies_listens_to_nobody(redis_client):
     cache = Cache(redis_client)
     cache.get_or_compute("k", DRINKS, int)
     cache.invalidate("product")
-    assert (listeners(), cache.near.subscription) == (before, None)
+    assert set(listeners()) <= set(before)
+    assert cache.near.subscription is None
 
 
 def test_caches_over_one_client_share_a_connection(reader, redis_client):
@@ -244,7 +245,7 @@ def test_a_cache_that_is_gone_has_nobody_listen(redis_server, redis_client):
     with redis_server.client() as client:
         cache = Cache(client)
         read(cache)
-        wait_for(lambda: len(listeners()) > len(before))
+        wait_for(lambda: set(listeners()) - set(before))  # some of those may be about to end
         (thread,) = set(listeners()) - set(before)
         del cache
         gc.collect()
