@@ -534,10 +534,11 @@ def test_async_writes_are_seen() -> None:
         tag.name = "async"
         await tag.asave()
         await asyncio.gather(Tag.objects.acreate(name="x"))
+        await Tag.objects.abulk_create([Tag(name="y")])
 
     keep(lambda: list(Tag.objects.order_by("pk")))
     async_to_sync(write)()
-    assert [tag.name for tag in Tag.objects.order_by("pk")] == ["async", "t2", "x"]
+    assert [tag.name for tag in Tag.objects.order_by("pk")] == ["async", "t2", "x", "y"]
 
 
 # Fetch modes
