@@ -6,6 +6,7 @@ import pickle
 import threading
 
 import pytest
+import redis
 
 from cacheops_core.cache import Cache, connect
 from cacheops_core.conditions import Dependencies
@@ -14,6 +15,7 @@ from cacheops_core.options import CacheOptions
 from cacheops_core.serializers import DumpError
 from cacheops_core.stamps import FORMAT
 from cacheops_core.testing import count_round_trips, start_server
+from cacheops_core.testing.proxies import Passing, Proxy, Silent
 
 DRINKS = {"product": [{"category": 7}]}
 A_DRINK = {"id": 1, "category": 7}
@@ -556,6 +558,20 @@ def test_an_invalidation_that_could_not_be_sent_is_sent_before_the_cache_is_trus
         cache.invalidate("product", A_BOOK, A_DRINK)
     assert cache.get_or_compute("k", DRINKS, compute) == 2
     assert cache.get_or_compute("k", DRINKS, compute) == 2
+
+
+def test_a_unit_that_could_not_release_leaves_its_own_fences_later(redis_server, redis_client):
+    proxy = Proxy(redis_server)
+    with redis.Redis(host=proxy.host, port=proxy.port, socket_timeout=0.2) as client:
+        cache = Cache(client)
+        unit = cache.unit_of([("product", A_DRINK)])
+        cache.fetch("k", DRINKS)
+        cache.fence(unit)
+        proxy.behaviour = Silent()
+        cache.release(unit)
+        proxy.behaviour = Passing()
+        assert cache.fetch("k", DRINKS).head
+    proxy.close()
 
 
 def test_a_release_that_could_not_be_sent_is_sent_with_the_next_write_for_the_sake_of_others(down, compute):

@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from cacheops_core.units import OWED_PARTS, OWED_ROWS, Change, Owed, Unit, compact, merge
+from cacheops_core.units import OWED_PARTS, OWED_ROWS, Change, Debt, Owed, Unit, compact, merge
 
 
 def test_a_unit_remembers_rows_and_whole_tables():
@@ -79,19 +79,19 @@ def test_many_merged_rows_are_the_whole_table():
 
 def test_what_is_owed_stays_until_it_is_settled():
     owed = Owed()
-    owed.add({"a": None})
-    parts = owed.parts()
-    owed.add({"b": None})
-    owed.settle(parts)
-    assert merge(owed.parts().values()) == {"b": None}
+    owed.add(Debt({"a": None}))
+    debts = owed.debts()
+    owed.add(Debt({"b": None}))
+    owed.settle(debts)
+    assert merge(debt.changes for debt in owed.debts().values()) == {"b": None}
 
 
 def test_what_is_owed_does_not_grow_without_end():
     owed = Owed()
     for i in range(10 * OWED_PARTS):
-        owed.add({"a": [{"x": str(i % 7)}]})
-    assert len(owed.parts()) <= OWED_PARTS + 1
-    assert len(merge(owed.parts().values())["a"]) == 7
+        owed.add(Debt({"a": [{"x": str(i % 7)}]}))
+    assert len(owed.debts()) <= OWED_PARTS + 1
+    assert len(merge(debt.changes for debt in owed.debts().values())["a"]) == 7
 
 
 def test_threads_lose_nothing_that_is_owed():
@@ -100,14 +100,14 @@ def test_threads_lose_nothing_that_is_owed():
     def owe(name):
         begun.wait()
         for i in range(300):
-            owed.add({f"{name}-{i}": None})
+            owed.add(Debt({f"{name}-{i}": None}))
 
     def settle():
         begun.wait()
         for _ in range(300):
-            parts = owed.parts()
-            settled.extend(merge(parts.values()))
-            owed.settle(parts)
+            debts = owed.debts()
+            settled.extend(merge(debt.changes for debt in debts.values()))
+            owed.settle(debts)
 
     threads = [threading.Thread(target=owe, args=(n,)) for n in range(4)] + [threading.Thread(target=settle)]
     switching = sys.getswitchinterval()
@@ -117,4 +117,6 @@ def test_threads_lose_nothing_that_is_owed():
     for thread in threads:
         thread.join()
     sys.setswitchinterval(switching)
-    assert {*settled, *merge(owed.parts().values())} == {f"{n}-{i}" for n in range(4) for i in range(300)}
+    assert {*settled, *merge(debt.changes for debt in owed.debts().values())} == {
+        f"{n}-{i}" for n in range(4) for i in range(300)
+    }

@@ -226,6 +226,9 @@ MISTAKES = {
     "a lag that is none": (
         {"CACHEOPS_REPLICA_LAG": None}, "E028", "CACHEOPS_REPLICA_LAG is None", "the seconds",
     ),
+    "fences without an end": (
+        {"CACHEOPS_FENCE_LIFETIME": None}, "E039", "CACHEOPS_FENCE_LIFETIME is None", "the seconds",
+    ),
     "counters that are shared all the time": (
         {"CACHEOPS_COUNTERS_EVERY": 0}, "E035", "CACHEOPS_COUNTERS_EVERY", "or None for never",
     ),

@@ -153,6 +153,7 @@ OVERRIDES = {
     "near_size": ("CACHEOPS_NEAR_SIZE", 5, 5),
     "near_bytes": ("CACHEOPS_NEAR_BYTES", 500, 500),
     "near_max_age": ("CACHEOPS_NEAR_MAX_AGE", timedelta(seconds=2), 2.0),
+    "fence_lifetime": ("CACHEOPS_FENCE_LIFETIME", timedelta(minutes=2), 120.0),
     "counters_every": ("CACHEOPS_COUNTERS_EVERY", timedelta(minutes=1), 60.0),
     "replica_lag of none": ("CACHEOPS_REPLICA_LAG", 0, 0.0),
 }

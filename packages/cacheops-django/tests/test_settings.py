@@ -123,6 +123,7 @@ EFFECTS: dict[str, tuple[Any, Callable[[], Any], Any, Any]] = {
     ),
     "CACHEOPS_REPLICAS": ({"other": "default"}, _replica_is_asked_for_what_its_primary_said, False, True),
     "CACHEOPS_REPLICA_LAG": (0, _young_stamps_are_good_enough, False, True),
+    "CACHEOPS_FENCE_LIFETIME": (2, lambda: caches.current().options.fence_lifetime, 30, 2),
     "CACHEOPS_COMPRESSION": ("lz4", lambda: caches.current().options.compression, None, "lz4"),
     "CACHEOPS_COMPRESS_ABOVE": (9, lambda: caches.current().options.compress_above, 1024, 9),
     "CACHEOPS_SIGNING_KEY": (

@@ -261,6 +261,20 @@ def release(prefix: str, unit: str, changes: Changes, max_fences: int) -> Flow[R
     return (yield from _over_tables(RELEASE, prefix, unit, changes, (), max_fences))
 
 
+def release_all(prefix: str, releases: Iterable[tuple[str, Changes]], max_fences: int) -> Flow[Registries]:
+    """Release what several units could not release, each under its own name, in one round trip."""
+    tables: list[str] = []
+    calls: list[Call] = []
+    for unit, changes in releases:
+        tables += changes
+        calls += [
+            _call(RELEASE, TableKeys.of(prefix, table), unit, rows, (), max_fences)
+            for table, rows in changes.items()
+        ]
+    replies = (yield tuple(calls)) if calls else []
+    return {table: _registry(schemes) for table, schemes in zip(tables, replies, strict=True)}
+
+
 def _over_tables(
     script: Script, prefix: str, unit: str, changes: Changes, more: tuple[Any, ...], max_fences: int
 ) -> Flow[Registries]:

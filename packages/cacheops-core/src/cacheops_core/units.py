@@ -93,6 +93,16 @@ OWED_PARTS = 100
 """Invalidations that are kept apart while the server is away, before they are merged into one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """What one unit of work could not release."""
+
+    changes: Mapping[str, Iterable[Row] | None]
+    """What is to be invalidated; None stands for a whole table."""
+    unit: str = field(default_factory=lambda: urandom(16).hex())
+    """Whose fences may stand: only under its own name can they be left."""
+
+
 class Owed:
     """Invalidations that could not be sent: to be sent before the cache is trusted again.
 
@@ -102,24 +112,25 @@ class Owed:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[object, Mapping[str, Iterable[Row] | None]] = {}
+        self._debts: dict[object, Debt] = {}
 
-    def add(self, changes: Mapping[str, Iterable[Row] | None]) -> None:
-        """Note what is to be invalidated; None stands for a whole table."""
-        self._parts[object()] = changes
-        if len(self._parts) > OWED_PARTS:
-            parts = dict(self._parts)
-            self._parts[object()] = merge(parts.values())
-            self.settle(parts)
+    def add(self, debt: Debt) -> None:
+        """Note what is to be sent."""
+        self._debts[object()] = debt
+        if len(self._debts) > OWED_PARTS:
+            # Of so many units the fences may stand until they expire.
+            debts = dict(self._debts)
+            self._debts[object()] = Debt(merge(one.changes for one in debts.values()))
+            self.settle(debts)
 
-    def parts(self) -> dict[object, Mapping[str, Iterable[Row] | None]]:
-        """Return what is owed now, to be merged, sent and settled."""
-        return dict(self._parts) if self._parts else {}
+    def debts(self) -> dict[object, Debt]:
+        """Return what is owed now, to be sent and settled."""
+        return dict(self._debts) if self._debts else {}
 
-    def settle(self, parts: Iterable[object]) -> None:
-        """Forget parts that have been sent."""
-        for part in parts:
-            self._parts.pop(part, None)
+    def settle(self, debts: Iterable[object]) -> None:
+        """Forget what has been sent."""
+        for debt in debts:
+            self._debts.pop(debt, None)
 
 
 def merge(parts: Iterable[Mapping[str, Iterable[Row] | None]]) -> dict[str, Rows | None]:

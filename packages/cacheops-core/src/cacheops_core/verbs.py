@@ -24,7 +24,7 @@ from .options import CacheOptions, seconds
 from .protection import protected, unwrapped
 from .serializers import DumpError, LoadError, Place, Serializer, dump, load
 from .stamps import FORMAT, NONCE, Births, StampKeys
-from .units import Owed, Unit, merge
+from .units import Debt, Owed, Unit
 
 T = TypeVar("T")
 Samples = Dependencies | str | Mapping[str, Any]
@@ -321,7 +321,7 @@ class Verbs:
             )
         except BaseException:
             # Cancelled or failed: the transaction is over, and others may be served what it has changed.
-            self._owed.add(changes)
+            self._owed.add(Debt(changes, unit))
             raise
         finally:
             near_writes.drop_changes(self.options.prefix, changes)
@@ -340,12 +340,12 @@ class Verbs:
 
     def _settling(self) -> Flow[None]:
         # What could not be dropped is dropped before this process trusts the cache again.
-        if parts := self._owed.parts():
-            flow = flows.release(
-                self.options.prefix, uuid4().hex, merge(parts.values()), self.options.max_fences
+        if debts := self._owed.debts():
+            releases = [(debt.unit, debt.changes) for debt in debts.values()]
+            self._learn(
+                (yield from flows.release_all(self.options.prefix, releases, self.options.max_fences))
             )
-            self._learn((yield from flow))
-            self._owed.settle(parts)
+            self._owed.settle(debts)
 
     def _settling_before(self, flow: Flow[T]) -> Flow[T]:
         # A process that only writes never asks, and others would be served what it could not drop.

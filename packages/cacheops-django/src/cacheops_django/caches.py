@@ -148,7 +148,7 @@ def youngest() -> Births:
 def owes() -> bool:
     """Tell whether this process has invalidations that it could not send, and that end with it."""
     made = _made
-    return made is not None and any(cache._owed.parts() for cache in made.by_prefix.values())
+    return made is not None and any(cache._owed.debts() for cache in made.by_prefix.values())
 
 
 def _under(prefix: str) -> Cache:
@@ -185,6 +185,7 @@ def _add(made: _Made, prefix: str) -> Cache:
                 prefix=prefix,
                 timeout=longest,
                 degrade=settings.degrade_on_failure,
+                fence_lifetime=settings.fence_lifetime,
                 compression=settings.compression,
                 compress_above=settings.compress_above,
                 signing_key=settings.signing_key,

@@ -35,6 +35,9 @@ class Settings:
     degrade_on_failure: bool
     """Whether the site goes on from the database while the server is away, instead of failing."""
 
+    fence_lifetime: float
+    """Seconds after which a transaction that has not ended its COMMIT counts as dead."""
+
     connection: Connection
     """Where the server is."""
 
@@ -223,6 +226,10 @@ _BOTH = "Write True or False; the text of an environment variable has to be comp
 _PLAIN = (
     _Plain("enabled", "CACHEOPS_ENABLED", True, values.read_flag, "E020", _BOTH),
     _Plain("degrade_on_failure", "CACHEOPS_DEGRADE_ON_FAILURE", False, values.read_flag, "E020", _BOTH),
+    _Plain(
+        "fence_lifetime", "CACHEOPS_FENCE_LIFETIME", 30, values.read_seconds, "E039",
+        "Write the seconds, or the timedelta, that no COMMIT takes, such as 30.",
+    ),
     _Plain(
         "prefix", "CACHEOPS_PREFIX", "cacheops:", values.read_prefix, "E021",
         'Write a string such as "shop:", a callable that takes a query, or the dotted path of one.',
