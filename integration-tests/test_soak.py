@@ -20,6 +20,7 @@ SHORT = [
     ("in-transactions", "postgresql", "repeatable read"),
     ("in-transactions", "sqlite-wal", None),
     ("async-readers", "postgresql", "read committed"),
+    ("near-django", "sqlite-wal", None),
 ]
 """Each scenario of Django's, and each database and isolation, at least once."""
 

@@ -20,7 +20,11 @@ SHORT = {
     "eviction-allkeys-lru": "postgresql",
     "eviction-allkeys-random": "sqlite-wal",
     "restarted-empty": "sqlite-wal",
+    "restarted-from-snapshot-strict": "sqlite-wal",
+    "network": "sqlite-wal",
     "network-strict": "postgresql",
+    "sentinel-failover-strict": "sqlite-wal",
+    "cluster-failover": "mariadb",
     "cluster-resharding": "sqlite-wal",
 }
 """The database of each."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from soak.scenario import Scenario
+from soak.scenario import READS, Scenario
 from soak.scenarios.network import cut, linked
 from soak.scenarios.plain import WRITES
 
@@ -31,5 +31,14 @@ SCENARIOS = [
         may_refuse=True,
         rest=1.5,
         short=4.0,
+    ),
+    Scenario(
+        name="near-django",
+        story="a site whose profiles keep copies of rows, lists, counts and functions in each process",
+        settings={"CACHEOPS": {"shop.*": {"ops": "all", "near": True}}},
+        reads=(*READS, "function"),
+        pace=0.01,
+        tweaks=("pauses",),
+        lag=MAX_AGE,
     ),
 ]
