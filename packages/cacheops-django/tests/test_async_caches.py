@@ -78,6 +78,8 @@ def test_a_hit_takes_no_thread(threads: list[str]) -> None:
     async def main() -> None:
         assert await names() == []
         assert threads == ["ask", "is_shared", "keep"]
+        # A client of a cluster learns with its first answer which servers it speaks with.
+        await names()
         threads.clear()
         assert [await names() for _ in range(3)] == [[], [], []]
 
@@ -250,6 +252,7 @@ def test_a_page_that_is_known_takes_no_thread(threads: list[str]) -> None:
     async def main() -> list[bytes]:
         request: HttpRequest = RequestFactory().get("/atags")
         found = [(await pages.atags(request)).content]
+        await pages.atags(request)  # of a cluster, this is the first answer of each server
         threads.clear()
         return [*found, (await pages.atags(request)).content]
 

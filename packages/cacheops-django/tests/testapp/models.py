@@ -283,4 +283,4 @@ class Awkward(models.Model):
     text = models.CharField(max_length=200, db_column="é ]]--")
 
     class Meta:
-        db_table = "a table}{x:*'[\\"
+        db_table = "a table}{x:*["
