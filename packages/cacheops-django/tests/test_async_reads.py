@@ -98,6 +98,7 @@ def test_a_hit_takes_no_thread_and_is_what_the_database_says(in_thread: list[Any
     async def main() -> tuple[Any, Any, Any]:
         first = await ask()
         assert in_thread
+        await ask()  # of a cluster, this is the first answer of each server
         in_thread.clear()
         second = await ask()
         assert in_thread == []
@@ -129,10 +130,10 @@ def test_a_write_is_seen_at_once(ask: Any) -> None:
 
 def test_an_error_is_djangos_own(in_thread: list[Any]) -> None:
     async def main() -> None:
-        for _ in range(2):
+        for _ in range(4):
             with pytest.raises(Tag.DoesNotExist):
                 await Tag.objects.aget(name="missing")
-        assert len(in_thread) == 1
+        assert len(in_thread) <= 2  # on a cluster also for the first answer of each server
 
     run(main)
 

@@ -193,7 +193,7 @@ def test_it_tells_all_findings():
 
 def test_it_fails_with_an_error():
     with (
-        override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0"),
+        override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0", CACHEOPS_CLUSTER=None),
         pytest.raises(CommandError, match="1 error: see") as e,
     ):
         run("doctor")
@@ -212,7 +212,7 @@ def test_findings_as_json():
 
 def test_a_server_that_is_away_is_told_without_a_traceback(cache_server: Server):
     with (
-        override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0"),
+        override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0", CACHEOPS_CLUSTER=None),
         pytest.raises(CommandError, match="server failed"),
     ):
         run("stats")
