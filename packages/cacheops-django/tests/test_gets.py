@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 from unittest import mock
 from uuid import UUID
@@ -217,9 +218,11 @@ def test_a_reference_to_nothing_is_an_error() -> None:
 
 
 def trips(ask: Ask) -> list[tuple[str, ...]]:
-    with count_round_trips(caches.current().driver.client) as counted:
+    client = caches.current().driver.client
+    with count_round_trips(client) as counted:
         answer(ask)
-    return counted.sent
+    # The nodes of a cluster are asked side by side, each for its keys.
+    return [key for key, _ in groupby(counted.sent)] if hasattr(client, "get_nodes") else counted.sent
 
 
 @pytest.mark.parametrize(
