@@ -92,7 +92,7 @@ class CachedFunction(Generic[P, R]):
     def __init__(self, func: Callable[P, R], policy: Policy) -> None:
         update_wrapper(self, func)
         self._policy = policy
-        self._is_quick: bool = policy.near is not None and policy.extra is None and _is_constant(func)
+        self._is_quick: bool = policy.near is not None and policy.extra is None and is_constant(func)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         near = self._quick_key(args, kwargs) if self._is_quick else None
@@ -261,7 +261,7 @@ _QUICK: frozenset[type] = frozenset({str, bytes, int, bool, type(None)})
 """Arguments that are equal if their keys are, types being equal. (0.0 and -0.0 have two keys.)"""
 
 
-def _is_constant(func: Any) -> bool:
+def is_constant(func: Any) -> bool:
     """Return whether the key of a call depends on nothing that can change but its arguments."""
     if type(func) is not FunctionType or func.__closure__:
         return False

@@ -26,6 +26,7 @@ from cacheops_core.cache_async import AsyncCache
 from cacheops_core.forks import module_lock
 
 from . import clients, conf
+from .transactions import is_anybody_writing
 
 _lock = module_lock()
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -52,6 +53,8 @@ def _note(*, connection: Connection, **kwargs: Any) -> None:
 
 def is_written(names: Iterable[str]) -> bool:
     """Tell whether any transaction of this process has written to one of these tables."""
+    if not is_anybody_writing():
+        return False
     with _lock:
         works = [connection.__dict__.get("_cacheops_work") for connection in _connections]
     names = list(names)

@@ -51,9 +51,9 @@ def fingerprint(
     try:
         asked = _asked(using, op, model, iterable_class, extra)
         try:
-            return dump((*asked, encode_query(query)))
+            return asked + dump(encode_query(query))
         except Unknown:
-            return dump((*asked, _compiled(query, using)))
+            return asked + dump(_compiled(query, using))
     except Unknown as unknown:
         raise Unfingerprintable(str(unknown)) from unknown
 
@@ -68,17 +68,33 @@ def pattern(
 ) -> bytes | None:
     """Return what questions share that differ in the values of their conditions only; None if one has no such thing."""
     try:
-        return dump((*_asked(using, op, model, iterable_class, extra), encode_pattern(query)))
+        return _asked(using, op, model, iterable_class, extra) + dump(encode_pattern(query))
     except Unknown:
         return None
 
 
 def _asked(
     using: str, op: Hashable, model: type[Model], iterable_class: type, extra: tuple[Any, ...]
-) -> tuple[Any, ...]:
-    """Return the form of what is asked of a query."""
-    head = (model_key(model), tag(iterable_class), using, *_clock())
-    return head, op if type(op) is str else encode(op), encode(extra) if extra else None
+) -> bytes:
+    """Return what is asked of a query, as bytes of which none are the beginning of others."""
+    # (1 and True, which are of two forms, would be one to what remembers.)
+    if type(op) is str and all(type(part) is str for part in extra):
+        return _plainly_asked(using, op, model_key(model), iterable_class, extra, _clock())
+    return _dumped(using, encode(op), model_key(model), iterable_class, extra, _clock())
+
+
+def _dumped(
+    using: str,
+    op: Any,
+    model: bytes,
+    iterable_class: type,
+    extra: tuple[Any, ...],
+    clock: tuple[bool, str],
+) -> bytes:
+    return dump((model, tag(iterable_class), using, *clock, op, encode(extra)))
+
+
+_plainly_asked = functools.lru_cache(maxsize=4096)(_dumped)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -34,6 +34,9 @@ FRAGMENTS = "cacheops.fragments"
 """The table, in the words of the core, whose rows are fragments: to drop one is to write its row."""
 
 KEYWORD = re.compile(r"(\w+)=(.+)")
+
+PLAIN: frozenset[type] = frozenset({str, bytes, int, bool, type(None)})
+"""Extras that are one if they are equal and of one type."""
 
 FragmentDecorator = Callable[[Callable[[], Any]], Callable[[], Any]]
 
@@ -77,7 +80,7 @@ class Fragment:
         template = context.template.source if node.has_blocks and context.template else None
         rendering = (context.autoescape, context.use_l10n, context.use_tz)
         zone = timezone.get_current_timezone_name()
-        return node.digest, template, rendering, translation.get_language(), zone
+        return node.digest, template, *rendering, translation.get_language(), zone
 
 
 class Secrets:
@@ -172,16 +175,35 @@ def kept(results: Results, name: Any, extras: Sequence[Any]) -> FragmentDecorato
     row = _row(name, extras)
 
     def decorate(fragment: Any) -> Callable[[], Any]:
-        key = partial(stable_key, "fragment", row["fragment"], results, fragment)
-        return partial(results.answer, fragment, key, fragment, Dependencies.coerce({FRAGMENTS: [row]}))
+        key = partial(_key, row, results, fragment)
+        return partial(results.answer, fragment, key, fragment, _depends_on(row))
 
     return decorate
+
+
+def _key(row: str, results: Results, fragment: Any) -> bytes:
+    told = fragment.__cache_key__()
+    try:
+        return _known_key(row, results.__cache_key__(), *told)
+    except TypeError:
+        # A context may hold anything as its settings, what cannot be hashed too.
+        return stable_key("fragment", row, results.__cache_key__(), told)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _known_key(row: str, results: bytes, *told: Any) -> bytes:
+    return stable_key("fragment", row, results, told)
+
+
+@lru_cache(maxsize=4096)
+def _depends_on(row: str) -> Dependencies:
+    return Dependencies.coerce({FRAGMENTS: [{"fragment": row}]})
 
 
 def invalidate_fragment(name: str, *extras: Any) -> None:
     """Drop what is kept of the fragments of this name and extras, in every language."""
     for cache in caches.everyone():
-        cache.invalidate(FRAGMENTS, _row(name, extras))
+        cache.invalidate(FRAGMENTS, {"fragment": _row(name, extras)})
 
 
 async def ainvalidate_fragment(name: str, *extras: Any) -> None:
@@ -189,10 +211,19 @@ async def ainvalidate_fragment(name: str, *extras: Any) -> None:
     await sync_to_async(invalidate_fragment)(name, *extras)
 
 
-def _row(name: Any, extras: Sequence[Any]) -> dict[str, str]:
+def _row(name: Any, extras: Sequence[Any]) -> str:
+    """Return what stands for a fragment's name and extras."""
     # Templates mark as safe what is written in them, which makes it no other name. (str() leaves it as it is.)
     plain = [str.__str__(extra) if isinstance(extra, SafeString) else extra for extra in extras]
-    return {"fragment": stable_key(str.__str__(str(name)), plain).hex()}
+    text = str.__str__(str(name))
+    if PLAIN.issuperset(map(type, plain)):
+        return _known_row(text, *plain)
+    return stable_key(text, plain).hex()
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _known_row(text: str, *extras: Any) -> str:
+    return stable_key(text, list(extras)).hex()
 
 
 def _written(parameter: inspect.Parameter) -> str:

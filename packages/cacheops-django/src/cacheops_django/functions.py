@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
-from cacheops_core.decorators import CachedFunction, Decorator, Policy
+from cacheops_core.decorators import CachedFunction, Decorator, Policy, is_constant
 from cacheops_core.decorators import cached as checked
 from cacheops_core.errors import CacheMiss, ConfigurationError
 from cacheops_core.keys import call_key
@@ -61,8 +61,18 @@ class Kept:
         return cache.driver.run(cache.forgetting(cache.key_of(key, found)))
 
 
+MOST_KEYS = 1000
+"""Keys of calls that a function remembers."""
+
+
 class ProjectFunction(CachedFunction[P, R]):
     """A function that is called only for results that the project's cache does not have."""
+
+    def __init__(self, func: Callable[P, R], policy: Policy) -> None:
+        super().__init__(func, policy)
+        _, extra = policy.extra
+        self._is_constant: bool = extra is None and is_constant(func)
+        self._keys: dict[Any, bytes] = {}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         kept: Kept = self._policy.cache
@@ -74,10 +84,20 @@ class ProjectFunction(CachedFunction[P, R]):
         return bool(await sync_to_async(self.invalidate)(*args, **kwargs))
 
     def _makers(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Callable[[], bytes], Callable[[], R]]:
-        func, extra = self.__wrapped__, self._policy.extra
-        return partial(call_key, func, args, kwargs, extra, is_told=extra[1] is not None), partial(
-            func, *args, **kwargs
-        )
+        return partial(self._key_of, args, kwargs), partial(self.__wrapped__, *args, **kwargs)
+
+    def _key_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        results, extra = told = self._policy.extra
+        quick = self._quick_key(args, kwargs) if self._is_constant else None
+        if quick is None:
+            return call_key(self.__wrapped__, args, kwargs, told, is_told=extra is not None)
+        at = results.__cache_key__(), quick
+        key = self._keys.get(at)
+        if key is None:
+            if len(self._keys) >= MOST_KEYS:
+                self._keys.clear()
+            key = self._keys[at] = call_key(self.__wrapped__, args, kwargs, told, is_told=False)
+        return key
 
 
 class ProjectCoroutineFunction(ProjectFunction[P, Coroutine[Any, Any, T]]):

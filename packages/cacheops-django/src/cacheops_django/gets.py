@@ -35,7 +35,7 @@ from . import caches, conf, events, querysets, reads, rows, scopes
 from .fingerprint_values import dump, encode
 from .instances import Layout
 from .signals import cache_read
-from .transactions import work_of
+from .transactions import is_anybody_writing, work_of
 
 At: TypeAlias = tuple[type[QuerySet[Any]], type[Model], str, type, str]
 """A class of querysets, a model, a field by the name that it is asked by, a type of values, and a database."""
@@ -226,7 +226,7 @@ def _short(
         or fetch_mode is not way.fetch_mode
         or queryset_class.get is not way.method
         or not way.takes(value)
-        or work_of(connections[using]).touches(way.tables)
+        or (is_anybody_writing() and work_of(connections[using]).touches(way.tables))
     ):
         return None
     cache = _cache_of(way)

@@ -33,7 +33,7 @@ from .query_texts import readable
 from .reasons import Reason, Uncacheable, log, record
 from .signals import cache_read
 from .snapshots import is_current, may_fill
-from .transactions import work_of
+from .transactions import is_anybody_writing, work_of
 
 ITERABLES = frozenset(
     {FlatValuesListIterable, ModelIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable}
@@ -78,6 +78,8 @@ class Plan(NamedTuple):
     tally: counters.Tally
     layout: Layout | None
     """How rows become objects; None where they are stored as they are, or as what is made of them."""
+    tables: tuple[str, ...]
+    """The names of all tables in `found`."""
     is_near: bool
     """Whether the process keeps results, too."""
 
@@ -85,6 +87,9 @@ class Plan(NamedTuple):
 _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
 _walked: OrderedDict[bytes, tuple[Plan, Examined]] = OrderedDict()
 """For each pattern, what the first query has brought that had it."""
+
+_samples: OrderedDict[bytes, Dependencies | Reason] = OrderedDict()
+"""What the querysets depend on that stand for rows elsewhere."""
 
 ways: dict[Any, Any] = {}
 """How objects are got without a plan (`gets`), known for as long as plans are."""
@@ -154,8 +159,8 @@ def ask(
         key, plan = _plan(
             queryset, queryset.query if query is None else query, using, op, op if asked is None else asked
         )
-        _refuse_open_write(plan.found, using)
-        cache = _cache_of(plan.found, using)
+        _refuse_open_write(plan.tables, using)
+        cache = _cache_of(plan.tables, using)
     except (Uncacheable, Unfingerprintable) as refusal:
         if on_loop.get() is not None:
             raise NotOnLoop from refusal
@@ -258,13 +263,13 @@ def _answered(
     question: Question, ask: Noting, fits: Callable[[Any], bool], storable: Callable[[Any], Any]
 ) -> Any:
     queryset, op, using, key, plan, cache = question
-    model, wish, connection = queryset.model, wish_of(queryset), connections[using]
+    model, wish = queryset.model, wish_of(queryset)
     profile = conf.current().profile_for(model)
     timeout = wish.timeout if wish.timeout is not NOT_GIVEN or profile is None else profile.timeout
     lock = wish.lock if wish.lock is not None else profile is not None and profile.lock
     stale = profile.stale if profile is not None else 0.0
     near = key if plan.is_near and not wish.is_write_only else False
-    if (lock or stale) and not wish.is_write_only and is_current(connection):
+    if (lock or stale) and not wish.is_write_only and is_current(connections[using]):
         value = cache.get_or_compute(
             key,
             plan.found,
@@ -289,7 +294,7 @@ def _answered(
         if lookup.head is None:
             # A copy of this process's gives nobody the right to store another.
             lookup = cache.fetch(key, plan.found, timeout)
-    if lookup.head is not None and not may_fill(connection, lookup):
+    if lookup.head is not None and not may_fill(connections[using], lookup):
         record(
             model,
             op,
@@ -351,8 +356,8 @@ def _examine(
     has_objects = op in FETCHING and queryset._iterable_class is ModelIterable
     is_laid_out = has_objects and keeps_types(conf.current().serializer)
     layout = Layout(examined.compiler) if is_laid_out else None
-    is_near = tables.are_near([table for table, _ in examined.found.tables], op)
-    plan = Plan(examined.found, tally, layout, is_near)
+    names = tuple(table for table, _ in examined.found.tables)
+    plan = Plan(examined.found, tally, layout, names, tables.are_near(names, op))
     if pattern is not None:
         _walked[pattern] = plan, examined
         if len(_walked) > KNOWN_PATTERNS:
@@ -360,27 +365,49 @@ def _examine(
     return plan
 
 
-def _refuse_open_write(found: Dependencies, using: str) -> None:
-    names = [table for table, _ in found.tables]
-    for table in names:
-        if tables.is_forbidden(table):
-            raise Uncacheable(
-                f"it reads {table}, which the settings map to None: its writes are not tracked", "forbidden"
-            )
-    if work_of(connections[using]).touches(names):
+def _refuse_open_write(names: tuple[str, ...], using: str) -> None:
+    forbidden = tables.forbidden()
+    if not forbidden.isdisjoint(names):
+        table = next(table for table in names if table in forbidden)
+        raise Uncacheable(
+            f"it reads {table}, which the settings map to None: its writes are not tracked", "forbidden"
+        )
+    if is_anybody_writing() and work_of(connections[using]).touches(names):
         raise Uncacheable("the open transaction has written to what it reads", "transaction")
 
 
-def _cache_of(found: Dependencies, using: str) -> Cache:
+def _cache_of(names: tuple[str, ...], using: str) -> Cache:
     # Whoever writes does so on the primary, and asks for the prefix there.
-    return caches.of((table for table, _ in found.tables), conf.current().primary_of(using))
+    return caches.of(names, conf.current().primary_of(using))
 
 
 def forget_plans() -> None:
     """Forget what queries depend on, after settings or models have changed."""
     _plans.clear()
     _walked.clear()
+    _samples.clear()
     ways.clear()
+
+
+def depends(queryset: QuerySet[Any]) -> Dependencies:
+    """Return what the rows of a queryset depend on, which is found out once for equal ones; may raise Uncacheable."""
+    using = queryset.db
+    try:
+        key = fingerprint(queryset.query, using, "sample", queryset.model, queryset._iterable_class)
+    except Unfingerprintable:
+        return examine(queryset.query, using).found
+    found = _samples.get(key)
+    if found is None:
+        try:
+            found = examine(queryset.query, using).found
+        except Uncacheable as refusal:
+            found = refusal.reason
+        _samples[key] = found
+        if len(_samples) > KNOWN_PLANS:
+            _samples.popitem(last=False)
+    if isinstance(found, Reason):
+        raise Uncacheable(found)
+    return found
 
 
 def plan_of(key: bytes) -> Plan | None:

@@ -30,7 +30,7 @@ from .reasons import Uncacheable, record
 from .samples import Sample, Samples
 from .signals import cache_read
 from .snapshots import is_current, may_fill
-from .transactions import work_of
+from .transactions import is_anybody_writing, work_of
 
 __all__ = ["NOTHING", "NOT_GIVEN", "Asked", "Results", "Sample", "Unstored", "keying"]
 
@@ -253,6 +253,8 @@ class Results(Samples):
 
     def refuse_open_write(self, found: Dependencies) -> None:
         """Raise Uncacheable if the open transaction has written to what the results depend on."""
+        if not is_anybody_writing():
+            return
         names = [table for table, _ in found.tables]
         if names and any(work_of(connection).touches(names) for connection in _connections()):
             raise Uncacheable("the open transaction has written to what it depends on", "transaction")
@@ -311,7 +313,9 @@ class Results(Samples):
         return self._near
 
     def _has_written(self) -> bool:
-        return bool(self.samples) and any(work_of(used).written.changes for used in _connections())
+        if not self.samples or not is_anybody_writing():
+            return False
+        return any(work_of(used).written.changes for used in _connections())
 
 
 def name_of(func: Any) -> str:

@@ -15,9 +15,8 @@ from cacheops_core.keys import stable_key
 from cacheops_core.options import seconds
 
 from . import caches, conf, rows, tables
-from .dependencies import dependencies
 from .fingerprints import Unfingerprintable
-from .reads import NOT_GIVEN, wish_of
+from .reads import NOT_GIVEN, depends, wish_of
 from .reasons import Reason, Uncacheable
 
 __all__ = ["Sample", "Samples"]
@@ -148,7 +147,7 @@ def dependencies_of(samples: tuple[Any, ...]) -> Dependencies:
 
 def _depends_on(sample: Any) -> Dependencies:
     if isinstance(sample, QuerySet):
-        return dependencies(sample.query, sample.db)
+        return depends(sample)
     found: dict[str, set[Conjunction]] = {}
     for part in tables.parts_of(model_of(sample)):
         found[part._meta.db_table] = {ANY_ROW if isinstance(sample, type) else _by_key(sample, part)}

@@ -51,13 +51,18 @@ def is_forbidden(table: str) -> bool:
     Nothing that depends on such a table is cached, so writes to it need no invalidation: the way to keep
     sessions and logs from asking the server of the cache at all.
     """
+    return table in forbidden()
+
+
+def forbidden() -> frozenset[str]:
+    """Return the tables that `is_forbidden` is true of."""
     registry, settings = _current(), conf.current()
-    forbidden = registry.forbidden.get(settings)
-    if forbidden is None:
+    found = registry.forbidden.get(settings)
+    if found is None:
         # Settings of before will not be asked for again.
-        forbidden = _forbidden(registry, settings)
-        registry.forbidden = {settings: forbidden}
-    return table in forbidden
+        found = _forbidden(registry, settings)
+        registry.forbidden = {settings: found}
+    return found
 
 
 def cascades(model: type[Model]) -> frozenset[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -72,6 +73,18 @@ class Work:
         return self.unit.changes[self.published :]
 
 
+_writers: weakref.WeakSet[Work] = weakref.WeakSet()
+"""All open transactions of this process that have written something."""
+
+
+def is_anybody_writing() -> bool:
+    """Tell whether any connection of this process has written to anything in an open transaction.
+
+    Mostly none has, and then nobody needs to look at the connections one by one.
+    """
+    return bool(_writers)
+
+
 def work_of(connection: Connection) -> Work:
     """Return the state of a connection; there is always one."""
     work = connection.__dict__.get("_cacheops_work")
@@ -117,6 +130,7 @@ def begin_to_write(connection: Connection) -> transaction.Atomic | None:
 def note(work: Work, table: str, rows: list[Row] | None, *, is_tracked: bool = True) -> None:
     """Note that rows of a table change, None for all of it."""
     if not any(change.table == table for change in work.written.changes):
+        _writers.add(work)
         work.written.add(table, None)
     if is_tracked and not scopes.is_muted() and not tables.is_forbidden(table):
         work.unit.add(table, rows)
@@ -131,6 +145,7 @@ def settle(connection: Connection) -> None:
             # Kept for when TestCase rolls it back.
             work.published = len(work.unit.changes)
             work.written.changes.clear()
+            _writers.discard(work)
         else:
             _forget(connection)
         invalidate(connection, changes)
@@ -261,6 +276,7 @@ def leave_atomic(original: Callable[..., Any], block: transaction.Atomic, *excep
 
 def connected(*, connection: Connection, **kwargs: Any) -> None:
     """Start anew on a connection that has just been made: what the one before had open is rolled back."""
+    _writers.discard(work_of(connection))
     connection.__dict__["_cacheops_work"] = Work()
     connection.__dict__["_cacheops_isolation"] = False
     if watch not in connection.execute_wrappers:
@@ -271,6 +287,7 @@ def disconnect(connection: Connection) -> None:
     """Take back what `connected` has done."""
     if watch in connection.execute_wrappers:
         connection.execute_wrappers.remove(watch)
+    _writers.discard(work_of(connection))
     for name in ("_cacheops_work", "_cacheops_isolation"):
         connection.__dict__.pop(name, None)
 
@@ -291,6 +308,7 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
 
 
 def _forget(connection: Connection) -> None:
-    open_cursors = work_of(connection).open_cursors
+    before = work_of(connection)
+    _writers.discard(before)
     work = connection.__dict__["_cacheops_work"] = Work()
-    work.open_cursors = open_cursors
+    work.open_cursors = before.open_cursors
