@@ -146,7 +146,7 @@ class NodePool:
 
     def __init__(self, node: Any) -> None:
         self._node = node
-        self.connection_class = node.connection_class
+        self.connection_class: Any = node.connection_class
 
     async def get_connection(self) -> Any:
         connection = self._node.acquire_connection()

@@ -124,7 +124,8 @@ class Near:
     """
 
     def __init__(self, prefix: str, size: int, most_bytes: int, max_age: float) -> None:
-        self.prefix, self.max_age = prefix, max_age
+        self.prefix: str = prefix
+        self.max_age: float = max_age
         self._most, self._most_bytes = size, most_bytes
         self.subscribe: Callable[[Near], None] | None = None
         """Asks for messages, if nobody has yet."""
@@ -142,7 +143,7 @@ class Near:
         self._lock = threading.RLock()
         self.subscription: Any = None
         """Where the messages come from."""
-        self.is_open = False
+        self.is_open: bool = False
         self._clear()
 
     def _clear(self) -> None:

@@ -28,7 +28,7 @@ from .drivers import AsyncDriver, SyncDriver
 from .flows import Flow, Work, channel
 from .near import Near
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 TURN = 0.5
 """Seconds after which a listener looks up: whether it is still wanted, and by whom else."""

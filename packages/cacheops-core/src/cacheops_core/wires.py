@@ -30,10 +30,10 @@ from typing import Any
 from .flows import RUN, Call, Command, Request
 from .runs import WHO, Known, run_of
 
-pack_command: Callable[[Any], bytes] | None
 try:
-    from hiredis import pack_command
-except ImportError:
+    # By its name: where it is not installed, checkers of types know nothing of it.
+    pack_command: Callable[[Any], bytes] | None = import_module("hiredis").pack_command
+except (ImportError, AttributeError):
     pack_command = None
 
 Steps = Generator[Any, Any, Any]

@@ -72,7 +72,11 @@ class Told(BaseException):
         self, queryset: QuerySet[Any], cache: Cache, key: bytes, found: Dependencies, tally: counters.Tally
     ) -> None:
         super().__init__(key)
-        self.queryset, self.cache, self.key, self.found, self.tally = queryset, cache, key, found, tally
+        self.queryset: QuerySet[Any] = queryset
+        self.cache: Cache = cache
+        self.key: bytes = key
+        self.found: Dependencies = found
+        self.tally: counters.Tally = tally
 
 
 class Trial:

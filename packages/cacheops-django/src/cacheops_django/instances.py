@@ -235,7 +235,10 @@ class Replayed:
         self.model = model
         self.db = using
         self.query = self
-        self.select, self.klass_info, self.annotation_col_map = compiled
+        select, klass_info, annotation_col_map = compiled
+        self.select: Any = select
+        self.klass_info: Any = klass_info
+        self.annotation_col_map: Any = annotation_col_map
         self._fetch_mode = fetch_mode
         self._known_related_objects: dict[Any, Any] = {}
         self._rows = rows

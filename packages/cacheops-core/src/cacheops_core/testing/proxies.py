@@ -44,7 +44,7 @@ class Answering(Passing):
     """Answers each command with an error, as a server in trouble does."""
 
     def __init__(self, error: str) -> None:
-        self.error = f"-{error}\r\n".encode()
+        self.error: bytes = f"-{error}\r\n".encode()
 
     def request(self, client: socket.socket, server: socket.socket, data: bytes) -> None:
         client.sendall(self.error * (data.startswith(b"*") + data.count(b"\r\n*")))
@@ -55,12 +55,14 @@ class Proxy:
 
     def __init__(self, server: Any) -> None:
         self.server = server
-        self.behaviour = Passing()
+        self.behaviour: Passing = Passing()
         self.requests: list[bytes] = []
-        self.accepted = 0
+        self.accepted: int = 0
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self._listener.getsockname()
+        host, port = self._listener.getsockname()
+        self.host: str = host
+        self.port: int = port
         self.open()
 
     def open(self) -> None:

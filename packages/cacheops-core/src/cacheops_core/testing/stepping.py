@@ -19,7 +19,7 @@ class Stepped:
         self.flow = flow
         self.request: Any = None
         """What it asks for next."""
-        self.is_done = False
+        self.is_done: bool = False
         self.result: Any = None
         self.go_on(None)
 

@@ -12,7 +12,7 @@ from cacheops_django.counters import Counts
 
 __all__ = ["METRICS", "Metric", "Sample", "counts", "samples"]
 
-log = logging.getLogger("cacheops")
+log: logging.Logger = logging.getLogger("cacheops")
 
 
 @dataclass(frozen=True, slots=True)
