@@ -146,7 +146,9 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types of each distribution, strictly, and what they tell the checkers of a site's code."""
     checkers = ["mypy~=2.4.0", "django-stubs~=6.1.0", "pyright[nodejs]~=1.1.414"]
-    install_ours(session, EVERYTHING, *checkers, "pytest>=9", "rich", extras="[prometheus,opentelemetry]")
+    install_ours(
+        session, EVERYTHING, *checkers, "pytest>=9", "rich", extras="[prometheus,opentelemetry,toolbar]"
+    )
     # django-stubs' plugin, which starts Django, reads only the Django package.
     for name in EVERYTHING:
         config = "tools/mypy-django.toml" if name == "cacheops-django" else "pyproject.toml"
@@ -190,6 +192,14 @@ def demo(session: nox.Session) -> None:
     """Run the tour in the terminal; `-- serve` serves the site instead."""
     install_ours(session, EVERYTHING, "-r", "demo/requirements.txt", extras="[embedded]")
     session.run("python", "demo/manage.py", *(session.posargs or ["tour"]))
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Take the pictures of the documentation anew, of the demo in a browser."""
+    needs = ["-rdemo/requirements.txt", "-rintegration-tests/requirements.txt"]
+    install_ours(session, EVERYTHING, *needs, extras="[embedded]")
+    session.run("python", "tools/pictures.py", *(session.posargs or ["docs"]))
 
 
 @nox.session

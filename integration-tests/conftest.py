@@ -11,6 +11,7 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from browsers import why_no_browser
 from databases import KINDS, Description, why_not
 from processes import Actor, Company, company, create_tables, environment, set_up
 from soak.runner import run
@@ -25,13 +26,23 @@ __all__ = ["redis_client"]
 
 NO_SERVER = "redis://127.0.0.1:1/0"
 
+NEEDS_BROWSER = "test_browser.py"
+
 missing = pytest.StashKey[dict[str, str]]()
 told = pytest.StashKey[list[str]]()
+no_browser = pytest.StashKey[str | None]()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what needs a browser where there is none; that is told at the end."""
+    return (collection_path.name == NEEDS_BROWSER and config.stash[no_browser] is not None) or None
+
+
 soaked = pytest.StashKey[list[Report]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find out which databases are there; those that are not are named at the end, or are an error."""
+    """Find out which databases are there; those that are not are named at the end, or are an error. So is a browser."""
     config.addinivalue_line("markers", "one_database: whatever the database, this comes out the same")
     config.addinivalue_line("markers", "server_databases: for databases that are servers")
     # The processes that tests start find the project's modules as this one does.
@@ -41,6 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     found = {kind: reason for kind in KINDS if (reason := why_not(kind))}
     if found and os.environ.get("CACHEOPS_REQUIRE_DATABASES") == "1":
         raise pytest.UsageError(f"CACHEOPS_REQUIRE_DATABASES is 1, but {_told(found)}")
+    config.stash[no_browser] = why_no_browser()
+    if config.stash[no_browser] and os.environ.get("CACHEOPS_REQUIRE_BROWSER") == "1":
+        raise pytest.UsageError(f"CACHEOPS_REQUIRE_BROWSER is 1, but {config.stash[no_browser]}")
     config.stash[missing] = found
     config.stash[told] = []
     config.stash[soaked] = []
@@ -55,6 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in _told(config.stash[missing]).split("; "):
         if line:
             terminalreporter.write_line(f"not tested: {line}", yellow=True)
+    if reason := config.stash[no_browser]:
+        terminalreporter.write_line(f"not tested: pages in a browser ({reason})", yellow=True)
 
 
 def _told(reasons: dict[str, str]) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Have PostgreSQL, MariaDB and a Redis server at hand for the integration tests.
+# Have PostgreSQL, MariaDB, a Redis server and a browser with its driver at hand for the integration tests.
 #
 # What listens is left alone. What is installed is started. What is missing is installed, where apt-get is
 # there and we are root. Then each must answer, or this fails and says which one does not.
@@ -28,6 +28,7 @@ missing=()
 listens 5432 || installed pg_ctlcluster || missing+=(postgresql)
 listens 3306 || installed mariadbd || missing+=(mariadb-server)
 installed redis-server || missing+=(redis-server)
+installed chromedriver || missing+=(chromium chromium-driver fonts-dejavu-core)
 
 fresh() { # whether a package was installed by this run: only then is its configuration ours to change
     [[ " ${missing[*]:-} " == *" $1 "* ]]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 import airportsdata
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import transaction
 from django.db.models import Model
@@ -21,6 +22,9 @@ KINDS = (
 
 BATCH = 1_000
 
+NAME = PASSWORD = "demo"
+"""By which one logs in, to see the dashboard."""
+
 
 def ensure_loaded(console: Console, only: Collection[str] = ()) -> int:
     """Make the tables and load the airports, all or those of some countries, unless there are some already.
@@ -32,6 +36,8 @@ def ensure_loaded(console: Console, only: Collection[str] = ()) -> int:
         if not Airport.objects.nocache().exists():
             rows = airportsdata.load("ICAO").values()
             load([row for row in rows if not only or row["country"] in only], console)
+        if not User.objects.filter(username=NAME).exists():
+            User.objects.create_superuser(NAME, password=PASSWORD)
     return Airport.objects.count()
 
 

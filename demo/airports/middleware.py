@@ -14,6 +14,15 @@ def watch_request(
 
     def respond(request: HttpRequest) -> HttpResponse:
         with watched() as request.looks:
-            return get_response(request)
+            response = get_response(request)
+        # The dashboard and the toolbar need no more than this.
+        response.headers["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:"
+        return response
 
     return respond
+
+
+def has_toolbar(request: HttpRequest) -> bool:
+    """Show the toolbar on the site's own pages: on this machine only, which nobody else can reach anyway."""
+    is_own = not request.path.startswith(("/admin/", "/live/"))
+    return is_own and request.META["REMOTE_ADDR"] == "127.0.0.1"

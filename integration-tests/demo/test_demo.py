@@ -1,14 +1,8 @@
 """The demo, as somebody uses it who has just cloned the repository: commands in a terminal, pages in a browser."""
 
 import html
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from http.cookiejar import CookieJar
 from pathlib import Path
 from urllib.error import HTTPError
@@ -17,42 +11,9 @@ from urllib.request import HTTPCookieProcessor, build_opener
 
 import airportsdata
 import pytest
+from demo_runs import COUNTRIES, MANAGE, SECONDS, Run, serving
 
 HERE = Path(__file__).parent
-MANAGE = HERE.parents[1] / "demo" / "manage.py"
-COUNTRIES = "IS", "NO", "SE"
-SECONDS = 60
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Where the demo finds a folder of its own for its data, and one for its server."""
-    folder = tmp_path_factory.mktemp("demo")
-    ours = {"HOME": str(folder), "CACHEOPS_DEMO_DATA": str(folder / "data"), "COLUMNS": "120"}
-    return os.environ | ours | {"DJANGO_SETTINGS_MODULE": "settings", "PYTHONUNBUFFERED": "1"}
-
-
-@pytest.fixture(scope="module")
-def run(environment: dict[str, str]) -> Run:
-    """Runs a script to its end."""
-
-    def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, *map(str, arguments)]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def loaded(run: Run) -> str:
-    """What is printed when the airports of three countries are loaded."""
-    done = run(MANAGE, "load", "--only", *COUNTRIES)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.usefixtures("loaded")
@@ -109,45 +70,9 @@ class Browser:
         return self.get(path, fields | changes)
 
 
-@contextmanager
-def serving(environment: dict[str, str], *arguments: str) -> Iterator[Browser]:
-    """Serve the site until the end of the block."""
-    command = [sys.executable, str(MANAGE), "serve", *arguments]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as site:
-        try:
-            yield Browser(address(site))
-        finally:
-            site.terminate()
-
-
-def address(site: "subprocess.Popen[str]") -> str:
-    """Return where the site says that it is, once it answers there."""
-    assert site.stdout is not None
-    said = ""
-    for line in site.stdout:
-        said += line
-        if found := re.search(r"The site is at http://127.0.0.1:(\d+)/", line):
-            wait_for(int(found[1]))
-            return f"http://127.0.0.1:{found[1]}"
-    raise AssertionError(f"the site has ended: {said}")
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"nobody answers at port {port}")
-
-
 @pytest.fixture(scope="module")
-def site(environment: dict[str, str], loaded: str) -> Iterator[Browser]:
-    with serving(environment, "--port", "18000") as browser:
-        yield browser
+def site(address: str) -> Browser:
+    return Browser(address)
 
 
 class TestSite:
@@ -186,5 +111,5 @@ class TestSite:
     def test_the_next_free_port_is_taken(self, site: Browser, environment: dict[str, str]) -> None:
         port = site.url.rpartition(":")[2]
         with serving(environment, "--port", port) as second:
-            assert second.url != site.url
-            assert second.get("/")
+            assert second != site.url
+            assert Browser(second).get("/")

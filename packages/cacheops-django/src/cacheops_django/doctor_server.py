@@ -15,7 +15,7 @@ from cacheops_core.flows import Command, Flow
 
 from .words import duration, size
 
-__all__ = ["Finding", "Info", "Level", "asking", "clock", "latency", "told"]
+__all__ = ["Finding", "Info", "Level", "asking", "clock", "info_of", "latency", "told"]
 
 Level = Literal["ok", "note", "warning", "error"]
 
@@ -64,6 +64,11 @@ class Info(NamedTuple):
         return self.fields.get(f"{self.product}_version") or self.fields.get("redis_version", "unknown")
 
 
+def info_of(cache: Cache) -> Info:
+    """Return what the server tells of itself; raise BackendError if it does not."""
+    return Info(_parsed(cache.driver.run(asking("INFO"))))
+
+
 def latency(cache: Cache) -> Iterator[Finding]:
     """Tell how long a round trip takes."""
     took = []
@@ -103,7 +108,7 @@ def clock(cache: Cache) -> Iterator[Finding]:
 def told(cache: Cache) -> Iterator[Finding]:
     """Tell what follows from what the server says of itself."""
     try:
-        info = Info(_parsed(cache.driver.run(asking("INFO"))))
+        info = info_of(cache)
     except BackendError as error:
         says = f"The server does not tell its version, memory and persistence: {error}"
         yield Finding("warning", "server", says, "Allow the user that the site logs in as the command INFO.")

@@ -31,7 +31,7 @@ class Kind(NamedTuple):
     """What to change."""
 
 
-KINDS: dict[KindName, Kind] = {
+KINDS: dict[str, Kind] = {
     "arguments": Kind(
         "Django cannot make a query of it.", "Correct the arguments: the error that Django raises says how."
     ),

@@ -1,0 +1,1 @@
+"""A page for staff, in the look of Django's admin: ``path("admin/cacheops/", include("cacheops.dashboard.urls"))``."""
