@@ -1,6 +1,8 @@
 """The page on operations names what there is, and its examples run and print what it says."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
@@ -56,3 +58,46 @@ def test_the_examples_run_and_print_what_the_page_says(project: Company):
     said = [*lines(project.actor().do(printed))]
     [told] = re.findall(r"^```text\n(fetch of.*?)^```$", PAGE, re.M | re.S)
     assert said == [*lines(told)]
+
+
+SITE = """
+import re, sys
+from django.conf import settings
+
+settings.configure(
+    INSTALLED_APPS=[
+        "cacheops", "debug_toolbar", "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
+        "django.contrib.messages", "django.contrib.sessions", "django.contrib.staticfiles",
+    ],
+    CACHEOPS_REDIS="redis://127.0.0.1:1/0", CACHEOPS={}, STATIC_URL="static/", ROOT_URLCONF="urls",
+)
+import django
+django.setup()
+
+import types
+from django.urls import resolve
+from django.utils.module_loading import import_string
+
+names = {}
+for block in re.findall(r"^```python\\n(.*?)^```$", open(sys.argv[1]).read(), re.M | re.S):
+    exec(block, names)
+    if "urlpatterns" in names:
+        urls = sys.modules["urls"] = types.ModuleType("urls")
+        urls.urlpatterns = names.pop("urlpatterns")
+        settings.ROOT_URLCONF = urls
+        first = urls.urlpatterns[0].pattern._route
+        print(*sorted(one.pattern._route for one in urls.urlpatterns), resolve(f"/{first}", urls).url_name)
+print(import_string(names["DEBUG_TOOLBAR_PANELS"][0]).__name__)
+"""
+
+
+def test_the_examples_of_the_dashboard_and_the_toolbar_work():
+    page = Path(__file__).parent.parent / "docs" / "dashboard.md"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SITE, str(page)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "admin/ admin/cacheops/ dashboard",
+        "shop/ shop/cacheops/ dashboard",
+        "CacheopsPanel",
+    ], done.stderr
