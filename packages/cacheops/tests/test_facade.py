@@ -52,7 +52,7 @@ def test_the_app_cannot_be_installed_twice() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["cleanfilecache", "invalidate", "reapconjs"])
+@pytest.mark.parametrize("command", ["cacheops", "cleanfilecache", "invalidate", "reapconjs"])
 def test_its_commands_are_found(command: str) -> None:
     assert get_commands()[command] == "cacheops_django"
 
