@@ -50,7 +50,8 @@ def encode_query(query: Query, encode_where: Callable[[Any], Any] = encode) -> t
     if not attributes["alias_cols"]:
         form.append("columns without alias")
     if attributes["extra"]:
-        raise Unknown("extra() is not known by its parts")
+        # What was selected by hand stands in the SQL as it was written; prefetching does so.
+        form.append(("extra", *map(encode, _flat(attributes["extra"]))))
     if not _PASSED_OVER.issuperset(attributes):
         form += _beyond_defaults(query, attributes)
     return tuple(form)
