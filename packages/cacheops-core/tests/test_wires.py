@@ -22,6 +22,9 @@ from cacheops_core.wires import KEPT, Wire, wire_of
 PING = Command("PING", ())
 OWN_ID = Command("CLIENT", ("ID",))
 ECHO = Script("echo", "return {KEYS[1], ARGV[1]}")
+READ = Command("MGET", ("a", "b"), tells_run=True)
+"""What a hit asks, for which sync drivers have a way of their own."""
+
 SOON = 0.2
 """Seconds after which a client gives up that has to in a test."""
 
@@ -136,6 +139,72 @@ def test_a_lost_answer_is_an_error_the_second_time(driver, proxy):
     with pytest.raises(BackendError):
         ask(driver, Command("ECHO", ("a",)))
     assert told(proxy, b"ECHO") == 2
+
+
+# A hit's one question
+
+
+def test_a_hits_question_brings_the_values_and_who_has_told_them(driver, redis_client):
+    redis_client.set("b", b"1")
+    (run, values), again = ask(driver, READ), ask(driver, READ)
+    assert (len(run), values, again) == (4, [None, b"1"], (run, values))
+
+
+def test_a_hits_question_goes_over_the_connection_at_hand(driver, proxy):
+    before, _, after = ask(driver, OWN_ID), ask(driver, READ), ask(driver, OWN_ID)
+    assert before == after
+    proxy.requests.clear()
+    ask(driver, READ)
+    assert told(proxy, b"INFO") == 0
+
+
+def test_a_hits_question_that_was_lost_goes_out_once_more(driver, proxy):
+    expected = ask(driver, READ)
+    proxy.requests.clear()
+    proxy.behaviour = OnRequest(b"MGET", HangingUp(), times=1)
+    assert ask(driver, READ) == expected
+    assert told(proxy, b"MGET") == 2
+
+
+def test_a_hits_question_that_is_lost_twice_is_an_error(driver, proxy):
+    ask(driver, READ)
+    proxy.requests.clear()
+    proxy.behaviour = OnRequest(b"MGET", HangingUp())
+    with pytest.raises(BackendError):
+        ask(driver, READ)
+    assert told(proxy, b"MGET") == 2
+
+
+def test_a_hits_question_over_a_connection_that_was_closed_while_idle(driver, proxy):
+    expected = ask(driver, READ)
+    proxy.hang_up()
+    assert ask(driver, READ) == expected
+
+
+def test_a_hits_question_that_is_refused_leaves_its_connection_usable(driver):
+    ask(driver, READ)
+    before = ask(driver, OWN_ID)
+    with pytest.raises(BackendError, match="wrong number"):
+        ask(driver, Command("MGET", (), tells_run=True))
+    assert ask(driver, OWN_ID) == before
+
+
+def test_a_hits_question_is_not_asked_again_after_a_time_out(impatient_driver, proxy):
+    ask(impatient_driver, READ)
+    proxy.requests.clear()
+    proxy.behaviour = Silent()
+    with pytest.raises(BackendError, match=r"[Tt]imeout"):
+        ask(impatient_driver, READ)
+    assert told(proxy, b"MGET") == 1
+
+
+def test_nobody_gets_the_answer_to_a_hits_question_that_was_given_up(impatient_driver, proxy):
+    ask(impatient_driver, READ)
+    proxy.behaviour = OnRequest(b"MGET", Silent())
+    with pytest.raises(BackendError):
+        ask(impatient_driver, READ)
+    proxy.behaviour = Passing()
+    assert ask(impatient_driver, Command("ECHO", ("c",))) == b"c"
 
 
 @pytest.mark.parametrize(

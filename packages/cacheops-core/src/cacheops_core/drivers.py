@@ -23,8 +23,8 @@ import redis.asyncio
 from .clients import executing, is_cluster
 from .cluster_wires import ClusterWire, cluster_wire_of
 from .errors import BackendError, ConfigurationError
-from .flows import Flow, Request, Work
-from .wires import AsyncWire, Steps, Wire, wire_of
+from .flows import Command, Flow, Request, Work
+from .wires import LOST, UNASKED, AsyncWire, Steps, Wire, wire_of
 
 T = TypeVar("T")
 
@@ -49,7 +49,15 @@ class SyncDriver:
 
     def execute(self, request: Request | Work | tuple[Request, ...]) -> Any:
         """Send what a flow yields in one round trip and return its reply, or the list of them."""
-        steps, value = _steps(self.client, self._wire, request), None
+        wire = self._wire
+        if type(request) is Command and request.tells_run and type(wire) is Wire:
+            reply = wire.reading(request)
+            if reply is not UNASKED and reply is not LOST:
+                return reply
+            steps = wire.asking_anew(request) if reply is LOST else wire.asking(request)
+        else:
+            steps = _steps(self.client, wire, request)
+        value = None
         try:
             while True:
                 value = steps.send(value)

@@ -106,7 +106,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .conditions import Row, Rows, conjunction_text, scheme
 from .scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE, Script
@@ -151,8 +151,7 @@ Flow = Generator[Any, Any, T]
 """Yields a request or `Work` for its reply, or a tuple of requests, sent in one round trip, for a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What reading an entry brought."""
 
     payload: bytes | None

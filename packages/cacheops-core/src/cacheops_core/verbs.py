@@ -84,6 +84,8 @@ class Verbs:
         )
         self.registries: flows.Registries = {}
         """The schemes of each table as last seen by this process: a hint on which fields of a row matter."""
+        self._seen: set[bytes] = set()
+        """Heads whose stamps have been looked at for the youngest."""
         self.youngest: Births = {}
         """The youngest stamps that this process has seen, in microseconds of each server's own clock."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
@@ -189,7 +191,14 @@ class Verbs:
         elif lookup.head is None or self._is_longer_than_usual(lookup.timeout):
             # The stamps may be there, and still end sooner than an answer that is to be kept for long.
             yield from self._acquiring(lookup)
-        for run, birth in lookup.youngest.items():
+        if lookup.head is not None and lookup.head not in self._seen:
+            self._see(lookup.head, lookup.youngest)
+
+    def _see(self, head: bytes, births: Births) -> None:
+        if len(self._seen) >= KNOWN_DEPENDENCIES:
+            self._seen.clear()
+        self._seen.add(head)
+        for run, birth in births.items():
             if birth > self.youngest.get(run, 0):
                 self.youngest[run] = birth
 

@@ -48,6 +48,12 @@ KEPT = 16
 SMALL = 16_384
 """Bytes that are handed to an event loop's socket without waiting until they have left."""
 
+UNASKED: Any = object()
+"""Stands for the reply to what has not been sent."""
+
+LOST: Any = object()
+"""Stands for a reply that was lost with its connection."""
+
 Arguments = Callable[[Request, bytes], tuple[Any, ...]]
 
 
@@ -129,6 +135,49 @@ class Wire:
         is_plain = type(pool).__name__ in ("ConnectionPool", "BlockingConnectionPool")
         self._most = min(KEPT, pool.max_connections // 2) if is_plain else 0
 
+    def reading(self, request: Command) -> Any:
+        """Return the reply to a hit's one question, with the run that gave it, if a connection at hand will do.
+
+        That is what `asking` does, where there is nothing to learn and nothing goes wrong, in half the time. All
+        else is left to it, for `UNASKED`, or to `asking_anew`, for `LOST`. Only for a sync client, and for what may
+        be asked twice.
+        """
+        if not self._idle or self._pid != os.getpid():
+            return UNASKED
+        try:
+            connection = self._idle.pop()
+        except IndexError:  # another thread was faster
+            return UNASKED
+        known = self._runs.get(connection)
+        if known is None or known.socket is not connection._sock or known.until < time.monotonic():
+            self._idle.append(connection)
+            return UNASKED
+        try:
+            connection.send_packed_command(_packed(connection, [(request.name, *request.args)]))
+            if known.socket is not connection._sock:
+                raise self.loss("the connection has been made anew, to a server that may be another")
+            reply = connection.read_response()
+        except self.refusal:
+            self._keep(connection)
+            raise
+        except BaseException as error:
+            self._runs.pop(connection, None)
+            self._discard(connection)
+            if not isinstance(error, self.loss) or isinstance(error, self._answers):
+                raise
+            while self._idle:
+                # They are as old as the one that was lost.
+                self._discard(self._idle.pop())
+            return LOST
+        self._keep(connection)
+        return known.run, reply
+
+    def _keep(self, connection: Any) -> None:
+        if len(self._idle) < self._most and not (self._has_marks and connection.should_reconnect()):
+            self._idle.append(connection)
+        else:
+            self._pool.release(connection)
+
     def asking(self, request: Any) -> Steps:
         """Send a request, or several in one go, and return the reply, or the list of them."""
         requests = request if type(request) is tuple else (request,)
@@ -150,6 +199,15 @@ class Wire:
         while self._idle:
             # They are as old as the one that was lost.
             yield self._discard(self._idle.pop())
+        return (yield from self._over_another(requests, arguments))
+
+    def asking_anew(self, request: Request) -> Steps:
+        """Send a request over a connection that has just been looked at, after its reply was lost."""
+        replies = yield from self._over_another((request,), by_digest)
+        raise_first(replies)
+        return replies[0]
+
+    def _over_another(self, requests: Sequence[Request], arguments: Arguments) -> Steps:
         connection = yield self._get()
         return (yield from self.receiving((yield from self.sending(connection, requests, arguments))))
 
