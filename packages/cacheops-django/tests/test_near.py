@@ -219,6 +219,13 @@ def test_functions_may_be_kept_that_depend_on_nothing() -> None:
     assert calls == [1, 1]
 
 
+def test_a_result_that_was_set_is_seen_at_once() -> None:
+    assert is_near(titles)
+    titles.key().set(["mine"])
+    assert titles() == ["mine"]
+    assert titles.key().get() == ["mine"]
+
+
 def test_a_function_may_want_copies_though_the_profiles_do_not(near: Any) -> None:
     near({"*.*": {"ops": "all", "timeout": 600}})
     assert is_near(cached_as(Post, near=True)(titles.__wrapped__))

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
+from cacheops_core import near_writes
 from cacheops_core.decorators import CachedFunction, Decorator, Policy, is_constant
 from cacheops_core.decorators import cached as checked
 from cacheops_core.errors import CacheMiss, ConfigurationError
@@ -49,7 +50,9 @@ class Kept:
         if usable is not None:
             found, cache = usable
             lifetime = results.timeout() if timeout is NOT_GIVEN else seconds(timeout, "timeout")
-            results.keep(results.look(cache, key, found, lifetime), value)
+            asked = results.look(cache, key, found, lifetime)
+            results.keep(asked, value)
+            near_writes.drop_entries(cache.options.prefix, [asked.lookup.key])
 
     def delete(self, key: bytes) -> bool:
         """Drop what is kept for a call; return whether there was anything."""
@@ -91,7 +94,8 @@ class ProjectFunction(CachedFunction[P, R]):
         quick = self._quick_key(args, kwargs) if self._is_constant else None
         if quick is None:
             return call_key(self.__wrapped__, args, kwargs, told, is_told=extra is not None)
-        at = results.__cache_key__(), quick
+        # Whoever asks for the key has just asked what the results depend on.
+        at = (results.known or results.know())[2], quick
         key = self._keys.get(at)
         if key is None:
             if len(self._keys) >= MOST_KEYS:

@@ -27,14 +27,12 @@ from cacheops_core.verbs import Verbs
 from . import async_caches, conf, counters, events, keying, tables
 from .reads import NOT_GIVEN, Noting, tell
 from .reasons import Uncacheable, record
-from .samples import Sample, Samples
+from .samples import NOTHING, Sample, Samples
 from .signals import cache_read
 from .snapshots import is_current, may_fill
 from .transactions import is_anybody_writing, work_of
 
 __all__ = ["NOTHING", "NOT_GIVEN", "Asked", "Results", "Sample", "Unstored", "keying"]
-
-NOTHING = Dependencies()
 
 
 class Unstored(BaseException):
@@ -55,6 +53,15 @@ class Asked(NamedTuple):
     key: bytes
     found: Dependencies
     lookup: Lookup
+
+
+class Copied(NamedTuple):
+    """A result that this process has a copy of; nobody was asked."""
+
+    cache: Cache
+    key: bytes
+    found: Dependencies
+    value: Any
 
 
 class Results(Samples):
@@ -89,6 +96,9 @@ class Results(Samples):
             asked = self.ask(func, make_key, more)
             if asked is None:
                 return compute()
+            if isinstance(asked, Copied):
+                self._found(func, ask, asked.cache, asked.key, asked.found)
+                return asked.value
             if asked.lookup.is_hit:
                 self._found(func, ask, asked.cache, asked.key, asked.found)
                 return asked.lookup.value
@@ -123,6 +133,9 @@ class Results(Samples):
             asked = await sync_to_async(self.ask)(func, make_key, more)
             if asked is None:
                 return await compute()
+            if isinstance(asked, Copied):
+                self._found(func, ask, asked.cache, asked.key, asked.found)
+                return asked.value
             if asked.lookup.is_hit:
                 self._found(func, ask, asked.cache, asked.key, asked.found)
                 return asked.lookup.value
@@ -189,14 +202,17 @@ class Results(Samples):
 
     def ask(
         self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies = NOTHING
-    ) -> Asked | None:
+    ) -> Asked | Copied | None:
         """Return what the cache says, which may be that a result can be kept; None if it is not to be asked."""
         usable = self.usable(func)
         if usable is None:
             return None
-        found, cache = usable
-        merged = found.merge(more) if more.tables else found
-        asked = self.look(cache, make_key(), merged, self.timeout())
+        (found, cache), key = usable, make_key()
+        merged = found.merge(more) if found.tables and more.tables else found if found.tables else more
+        near = self._near_key(key)
+        if near is not False and (value := cache.near.get(near)) is not MISS:
+            return Copied(cache, key, merged, value)
+        asked = self.look(cache, key, merged, self.timeout(), near)
         if cache_read.receivers and not asked.lookup.is_hit:
             cache_read.send_robust(sender=None, func=func, hit=False)
         return asked
@@ -289,9 +305,16 @@ class Results(Samples):
             lock = any(profile is not None and profile.lock for profile in profiles)
         return {"lock": lock, "stale": self.stale}
 
-    def look(self, cache: Cache, key: bytes, found: Dependencies, timeout: float | None) -> Asked:
+    def look(
+        self,
+        cache: Cache,
+        key: bytes,
+        found: Dependencies,
+        timeout: float | None,
+        near: bytes | bool = False,
+    ) -> Asked:
         """Return what the cache has under a key, or whether something can be kept there."""
-        lookup = cache.fetch(key, found, timeout, near=self._near_key(key))
+        lookup = cache.fetch(key, found, timeout, near=near)
         if self.samples and not lookup.is_hit and lookup.head is not None:
             # Nobody knows yet which databases the function is going to read.
             asked = [*_connections(), *(connections[alias] for alias in conf.current().replicas)]

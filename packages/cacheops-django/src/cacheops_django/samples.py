@@ -25,6 +25,12 @@ Sample: TypeAlias = "QuerySet[Any] | Manager[Any] | type[Model] | Model"
 """What a result depends on: the rows of a queryset, any row of a model, or one object."""
 
 
+NOTHING = Dependencies()
+
+OF_NOTHING = stable_key(())
+"""Stands for no samples."""
+
+
 class Samples:
     """The samples of one function's results: what these depend on, for how long they are kept, and in which cache."""
 
@@ -35,7 +41,7 @@ class Samples:
         self._timeout = seconds(timeout, "timeout")
 
     def __cache_key__(self) -> bytes:
-        return self._know()[2]
+        return self.know()[2]
 
     def timeout(self) -> float | None:
         """Return the seconds for which a result is kept: unless given, the least of what its samples say."""
@@ -59,14 +65,18 @@ class Samples:
 
     def dependencies(self) -> Dependencies:
         """Return what all of the results depend on; raise Uncacheable where that cannot be followed."""
-        found = self._know()[1]
+        found = self.know()[1]
         if isinstance(found, str):
             raise Uncacheable(found)
         return found
 
-    def _know(self) -> tuple[Any, Dependencies | Reason, bytes]:
+    def know(self) -> tuple[Any, Dependencies | Reason, bytes]:
+        """Return what is known by now, which is found out anew where the state is another one."""
         state, known = self.state(), self.known
         if known is None or known[0] != state:
+            if not self.samples:
+                known = self.known = (state, NOTHING, OF_NOTHING)
+                return known
             found: Dependencies | Reason
             digest = b""
             try:
@@ -91,9 +101,11 @@ class Samples:
 
         Raises MixedPrefixes, which is an Uncacheable, if there is not one for all of them.
         """
-        known = self._know()[1]
-        names = [] if isinstance(known, str) else [table for table, _ in known.tables]
         settings = conf.current()
+        if isinstance(settings.prefix, str):
+            return caches.current()
+        known = self.know()[1]
+        names = [] if isinstance(known, str) else [table for table, _ in known.tables]
         databases = {settings.primary_of(database_of(sample)) for sample in self.samples} or {
             DEFAULT_DB_ALIAS
         }
