@@ -389,13 +389,18 @@ def forget_plans() -> None:
     ways.clear()
 
 
-def depends(queryset: QuerySet[Any]) -> Dependencies:
-    """Return what the rows of a queryset depend on, which is found out once for equal ones; may raise Uncacheable."""
+def depends(queryset: QuerySet[Any]) -> tuple[bytes, Dependencies]:
+    """Return the key of a queryset's rows, and what they depend on, which is found out once for each key.
+
+    Raises Uncacheable or Unfingerprintable.
+    """
     using = queryset.db
     try:
         key = fingerprint(queryset.query, using, "sample", queryset.model, queryset._iterable_class)
     except Unfingerprintable:
-        return examine(queryset.query, using).found
+        # If this is no reason by itself.
+        examine(queryset.query, using)
+        raise
     found = _samples.get(key)
     if found is None:
         try:
@@ -407,7 +412,7 @@ def depends(queryset: QuerySet[Any]) -> Dependencies:
             _samples.popitem(last=False)
     if isinstance(found, Reason):
         raise Uncacheable(found)
-    return found
+    return key, found
 
 
 def plan_of(key: bytes) -> Plan | None:

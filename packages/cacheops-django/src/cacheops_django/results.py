@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -208,7 +209,7 @@ class Results(Samples):
         if usable is None:
             return None
         (found, cache), key = usable, make_key()
-        merged = found.merge(more) if found.tables and more.tables else found if found.tables else more
+        merged = _merged(found, more)
         near = self._near_key(key)
         if near is not False and (value := cache.near.get(near)) is not MISS:
             return Copied(cache, key, merged, value)
@@ -324,21 +325,24 @@ class Results(Samples):
 
     def _near_key(self, key: bytes) -> bytes | bool:
         """Return by what this process finds its copy of a result; False if it is to have none."""
+        if self._near is not None:
+            return key if self._near else False
         settings, known = conf.current(), self._is_near
         if known is None or known[0] is not settings:
-            known = self._is_near = (settings, self._wants_near())
+            # Unless it is said, if all that they depend on is.
+            names = [table for table, _ in self.dependencies().tables]
+            known = self._is_near = (settings, tables.are_near(names, "fetch"))
         return key if known[1] else False
-
-    def _wants_near(self) -> bool:
-        """Tell whether results are kept in this process: unless said, if all that they depend on is."""
-        if self._near is None:
-            return tables.are_near([table for table, _ in self.dependencies().tables], "fetch")
-        return self._near
 
     def _has_written(self) -> bool:
         if not self.samples or not is_anybody_writing():
             return False
         return any(work_of(used).written.changes for used in _connections())
+
+
+@lru_cache(maxsize=4096)
+def _merged(found: Dependencies, more: Dependencies) -> Dependencies:
+    return found.merge(more)
 
 
 def name_of(func: Any) -> str:

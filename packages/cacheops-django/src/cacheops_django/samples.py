@@ -80,7 +80,7 @@ class Samples:
             found: Dependencies | Reason
             digest = b""
             try:
-                found, digest = dependencies_of(self.samples), stable_key(self.samples)
+                found, digest = _looked_at(self.samples)
             except (Uncacheable, Unfingerprintable) as refusal:
                 found = refusal.reason
             known = self.known = (state, found, digest)
@@ -148,18 +148,24 @@ def database_of(sample: Any) -> str:
     return (instance and instance._state.db) or router.db_for_write(model_of(sample), instance=instance)
 
 
-def dependencies_of(samples: tuple[Any, ...]) -> Dependencies:
-    """Return what results of these samples depend on; raise Uncacheable where that cannot be followed."""
-    found = Dependencies().merge(*map(_depends_on, samples))
+def _looked_at(samples: tuple[Any, ...]) -> tuple[Dependencies, bytes]:
+    """Return what results of these samples depend on, and a digest of the samples.
+
+    Raises Uncacheable or Unfingerprintable where that cannot be followed.
+    """
+    parts = [
+        depends(sample) if isinstance(sample, QuerySet) else (sample, _depends_on(sample))
+        for sample in samples
+    ]
+    found = parts[0][1].merge(*(depending for _, depending in parts[1:])) if parts[1:] else parts[0][1]
+    forbidden = tables.forbidden()
     for table, _ in found.tables:
-        if tables.is_forbidden(table):
+        if table in forbidden:
             raise Uncacheable(f"it depends on {table}, which the settings map to None", "forbidden")
-    return found
+    return found, stable_key(*(told for told, _ in parts))
 
 
 def _depends_on(sample: Any) -> Dependencies:
-    if isinstance(sample, QuerySet):
-        return depends(sample)
     found: dict[str, set[Conjunction]] = {}
     for part in tables.parts_of(model_of(sample)):
         found[part._meta.db_table] = {ANY_ROW if isinstance(sample, type) else _by_key(sample, part)}
