@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,3 +56,10 @@ def test_the_page_on_types_declares_a_model() -> None:
     with isolate_apps("project.shop"):
         exec(block, names)
     assert names["Product"].objects.model is names["Product"]
+
+
+def test_the_page_of_questions_names_tenants_by_their_schema() -> None:
+    [block] = blocks("faq.md")
+    names: dict[str, Any] = {"connection": SimpleNamespace(schema_name="north")}
+    exec(block, names)
+    assert names["by_schema"](None) == "north:"
