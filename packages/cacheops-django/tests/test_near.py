@@ -1,12 +1,13 @@
 """Results that are kept in the process: asked of nobody, dropped by each write, and fresh objects all the same."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from answers import Ask, answer, is_right, uncached
+from copies import keeping_copies
 from django.db import transaction
 from django.db.models import Max
 from django.template import Context, Engine
@@ -33,32 +34,11 @@ def _rows(db: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def near() -> Iterator[Callable[..., None]]:
-    """Turn copies on, with these profiles, once the server has confirmed that it tells what goes."""
-    changed: list[Any] = []
-
-    def turn_on(profiles: Any) -> None:
-        changed.append(override_settings(CACHEOPS=profiles, CACHEOPS_NEAR_MAX_AGE=600))
-        changed[-1].enable()
-        near: Any = caches.current().near
-        is_open, has_heard = threading.Event(), threading.Event()
-        opening, hearing = near.open, near.hear
-        near.open = lambda: (opening(), is_open.set())
-        near.hear = lambda message: (hearing(message), b"nothing" in message and has_heard.set())
-        cached(near=True)(_rows_of_nothing)()
-        assert is_open.wait(10)
-        # What is heard of our own writes comes before this, and drops no copies that are made later.
-        caches.current().invalidate("nothing")
-        assert has_heard.wait(10)
-
-    turn_on(PROFILES)
-    yield turn_on
-    for override in reversed(changed):
-        override.disable()
-
-
-def _rows_of_nothing() -> None:
-    """Is asked for, so that somebody listens."""
+def near() -> Iterator[Callable[[Any], None]]:
+    """Turn copies on; what this returns does so with other profiles."""
+    with ExitStack() as stack:
+        stack.enter_context(keeping_copies(PROFILES))
+        yield lambda profiles: stack.enter_context(keeping_copies(profiles))
 
 
 def trips(ask: Ask) -> list[tuple[str, ...]]:

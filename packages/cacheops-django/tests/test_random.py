@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from answers import deep, uncached
+from copies import keeping_copies
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection, transaction
@@ -540,9 +541,8 @@ def test_answers_are_the_databases_in_a_test_case(asked: list[Question], steps: 
     check(asked)
 
 
-@pytest.mark.django_db(transaction=True)
-@random_programs()
-def test_answers_are_the_databases_with_real_commits(asked: list[Question], steps: list[Any]) -> None:
+def answer_as_the_database(asked: list[Question], steps: list[Any]) -> None:
+    """Run a program of its own transactions on rows that are new each time."""
     for model in reversed(FIELDS):
         model._base_manager.all().delete()
     empty_cache()
@@ -552,3 +552,25 @@ def test_answers_are_the_databases_with_real_commits(asked: list[Question], step
     loaded: dict[Any, Model] = {}
     for step in steps:
         run(step, asked, loaded)
+
+
+@pytest.mark.django_db(transaction=True)
+@random_programs()
+def test_answers_are_the_databases_with_real_commits(asked: list[Question], steps: list[Any]) -> None:
+    answer_as_the_database(asked, steps)
+
+
+@pytest.fixture
+def _copies() -> Iterator[None]:
+    profile = {"ops": "all", "timeout": 600, "near": True}
+    with keeping_copies({"testapp.*": profile, "*.*": {"timeout": 600, "near": True}}):
+        yield
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_copies")
+@random_programs()
+def test_answers_are_the_databases_with_copies_in_the_process(
+    asked: list[Question], steps: list[Any]
+) -> None:
+    answer_as_the_database(asked, steps)

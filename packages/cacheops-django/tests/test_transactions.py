@@ -2,11 +2,13 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from answers import answer, is_cached, is_right, keep, queries
+from closing import close
 from django.db import IntegrityError, OperationalError, connection, transaction
 from numbering import go_on_counting
 from testapp.models import Category, Club, Post, Tag
@@ -58,7 +60,8 @@ def is_settled() -> bool:
     work = transactions.work_of(connection)
     for ask in (one, two, clubs):
         keep(ask)
-    return not work.unit.changes and not work.written.changes and work.snapshot is None
+    is_clear = not work.unit.changes and not work.written.changes and work.snapshot is None
+    return is_clear and not transactions.is_anybody_writing()
 
 
 # Committed
@@ -257,6 +260,43 @@ def test_a_table_that_is_written_is_read_past_the_cache() -> None:
         assert one().name == "new"
         assert queries(two) == queries(two) == 1
         assert queries(lambda: Post.objects.filter(tags__name="new").count()) == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        rename,
+        lambda: Tag.objects.filter(pk=1).update(name="new"),
+        lambda: Tag.objects.filter(pk=1).delete(),
+        lambda: Tag.objects.bulk_create([Tag(name="new")]),
+        lambda: connection.cursor().execute("UPDATE testapp_tag SET name = 'new'"),
+    ],
+    ids=["save", "update", "delete", "bulk_create", "raw SQL"],
+)
+def test_somebody_is_writing_from_the_first_write_to_the_end(write: Callable[[], Any]) -> None:
+    with transaction.atomic():
+        assert not transactions.is_anybody_writing()
+        write()
+        assert transactions.is_anybody_writing()
+        with transaction.atomic():
+            assert transactions.is_anybody_writing()
+        assert transactions.is_anybody_writing()
+    assert not transactions.is_anybody_writing()
+
+
+def test_what_another_thread_writes_makes_nobody_read_past_the_cache() -> None:
+    with transaction.atomic():
+        rename()
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(transactions.is_anybody_writing).result()
+            assert not pool.submit(_touches_tags).result()
+
+
+def _touches_tags() -> bool:
+    try:
+        return transactions.work_of(connection).touches(["testapp_tag"])
+    finally:
+        close()
 
 
 def test_a_table_that_is_not_written_keeps_hitting() -> None:
