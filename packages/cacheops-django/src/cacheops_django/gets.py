@@ -15,17 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, wraps
-from inspect import getattr_static
+from functools import wraps
 from typing import Any, NoReturn, TypeAlias
 from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections, router
 from django.db.models import ForeignKey, Model, OneToOneField, QuerySet
-from django.db.models.manager import BaseManager
-from django.db.models.query import ModelIterable
-from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies, Token, token
@@ -36,6 +32,7 @@ from .fingerprint_values import dump, encode
 from .instances import Layout
 from .signals import cache_read
 from .transactions import is_anybody_writing, work_of
+from .untouched import DEFAULT_FETCH_MODE, is_plain_class, is_plain_manager, is_untouched
 
 At: TypeAlias = tuple[type[QuerySet[Any]], type[Model], str, type, str]
 """A class of querysets, a model, a field by the name that it is asked by, a type of values, and a database."""
@@ -50,22 +47,11 @@ TRIED: Mapping[type, tuple[Any, Any]] = {
 }
 """Two values of each type that goes the short way: they fit any column of it, and stand in no query by accident."""
 
-DEFAULT_FETCH_MODE = getattr(QuerySet(), "_fetch_mode", None)
-"""None before Django 6.1."""
-
 PARTS = (
     "__init__", "__len__", "_chain", "_clone", "_fetch_all", "_filter_or_exclude", "_filter_or_exclude_inplace",
     "db", "filter", "get", "order_by", "query",
 )  # fmt: skip
 """What takes part in a get, and must be Django's own."""
-
-UNTOUCHED = frozenset(
-    {"_annotation_select_cache", "_filtered_relations", "alias_cols", "alias_map", "alias_refcount", "annotations",
-     "external_aliases", "extra", "filter_is_sticky", "model", "table_map", "used_aliases", "where"}
-)  # fmt: skip
-"""What a query has from birth, or since it was copied."""
-
-EMPTY = ("_filtered_relations", "alias_map", "annotations", "external_aliases", "extra")
 
 REFERENCES = (ForeignKey, OneToOneField)
 
@@ -170,31 +156,6 @@ def of_reference(original: Callable[..., Any], self: Any, instance: Model) -> An
             if found is not None:
                 return found
     return original(self, instance)
-
-
-def is_plain_manager(manager: Rows) -> bool:
-    """Tell whether a manager's querysets are Django's, with nothing asked of them yet."""
-    is_own = type(manager).get_queryset is BaseManager.get_queryset
-    return is_own and "get_queryset" not in manager.__dict__
-
-
-def is_untouched(queryset: Rows) -> bool:
-    """Tell whether nothing has been asked of a queryset yet but for its database."""
-    has, query = queryset.__dict__, queryset.__dict__["_query"]
-    asked = query.__dict__
-    return (
-        "_cacheops" not in has
-        and has["_iterable_class"] is ModelIterable
-        and has["_result_cache"] is has["_deferred_filter"] is has["_fields"] is None
-        and not (has["_for_write"] or has["_sticky_filter"] or has["_defer_next_filter"])
-        and not (has["_prefetch_related_lookups"] or has["_known_related_objects"])
-        and has.get("_fetch_mode") is DEFAULT_FETCH_MODE
-        and type(query) is Query
-        and asked.keys() <= UNTOUCHED
-        and not asked["where"].children
-        and not any(map(asked.__getitem__, EMPTY))
-        and not asked.get("filter_is_sticky")
-    )
 
 
 def _going_on(queryset: Rows, lookup: Lookup) -> Rows:
@@ -311,7 +272,7 @@ def _find(
         or column is None
         or rows.plain_type(column) is not kind
         or connection.vendor not in rows.VENDORS
-        or not is_plain_class(queryset_class)
+        or not is_plain_class(queryset_class, PARTS)
     ):
         return None
     one, other = TRIED[kind]
@@ -356,12 +317,6 @@ def _try(
     finally:
         reads.on_loop.reset(token)
     return None
-
-
-@lru_cache(maxsize=1024)
-def is_plain_class(queryset_class: type[QuerySet[Any]]) -> bool:
-    """Tell whether a class of querysets leaves all that takes part in a get to Django."""
-    return all(getattr_static(queryset_class, part) is getattr_static(QuerySet, part, None) for part in PARTS)
 
 
 def _column(model: type[Model], name: str) -> Any:

@@ -22,6 +22,7 @@ from django.db.transaction import Atomic
 from . import (
     async_caches,
     async_reads,
+    chains,
     gets,
     invalidation,
     managers,
@@ -65,6 +66,18 @@ def patches() -> Iterator[Patch]:
     yield around(QuerySet, "aggregate", querysets.aggregate)
     yield around(QuerySet, "iterator", querysets.iterator)
     yield around(QuerySet, "aiterator", querysets.aiterator)
+    # Building a query only when somebody looks at it
+    yield add(QuerySet, "_query", chains.Building())
+    for name in chains.FILTERS:
+        yield around(QuerySet, name, chains.filtering(name))
+    for name in chains.CONSTANTS:
+        yield around(QuerySet, name, chains.constant(name))
+    yield around(QuerySet, "__getitem__", chains.sliced)
+    yield around(QuerySet, "prefetch_related", chains.prefetching)
+    yield add(QuerySet, "ordered", chains.ordered)
+    yield around(QuerySet, "_check_ordering_first_last_queryset_aggregation", chains.refuse_aggregation)
+    yield around(QuerySet, "__getstate__", chains.getstate)
+    yield around(QuerySet, "__deepcopy__", chains.deepcopied)
     # Reading from coroutines
     for name, op in ASYNC_READS:
         yield add(QuerySet, f"a{name}", async_reads.on_loop(getattr(QuerySet, f"a{name}"), name, op))
@@ -133,6 +146,7 @@ def install() -> None:
 
 def uninstall() -> None:
     """Restore Django's classes exactly, and stop listening."""
+    chains.build_all()
     undo_all(_applied)
     connection_created.disconnect(dispatch_uid="cacheops.connected")
     post_save.disconnect(dispatch_uid="cacheops.store_on_save")

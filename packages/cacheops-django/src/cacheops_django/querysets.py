@@ -22,7 +22,8 @@ from django.db.models.utils import create_namedtuple_class
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
 
-from . import conf, reads, scopes
+from . import chains, conf, reads, scopes
+from .chains import chain_of
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
 from .snapshots import open_cursor
@@ -132,13 +133,15 @@ def _queryset_of(manager: Manager[Any]) -> Rows:
 
 def clone(original: Callable[..., Any], self: Rows) -> Rows:
     """Hand on what has been asked of the queryset; one that is changed in place is its own copy."""
-    wish = self.__dict__.get("_cacheops")
-    if wish is None:
-        return original(self)
-    if wish.is_in_place:
+    wish, chain = self.__dict__.get("_cacheops"), chain_of(self)
+    if wish is not None and wish.is_in_place:
         self._result_cache = None
         return self
+    if chain is not None:
+        return chains.clone(self, chain)
     copy = original(self)
+    if wish is None:
+        return copy
     copy._cacheops = wish
     return copy
 

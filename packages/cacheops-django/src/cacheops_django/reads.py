@@ -11,13 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model, QuerySet
-from django.db.models.query import (
-    FlatValuesListIterable,
-    ModelIterable,
-    NamedValuesListIterable,
-    ValuesIterable,
-    ValuesListIterable,
-)
+from django.db.models.query import ModelIterable
 from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
@@ -25,7 +19,8 @@ from cacheops_core.conditions import Dependencies
 from cacheops_core.near import MISS
 from cacheops_core.verbs import Verbs
 
-from . import caches, conf, counters, events, scopes, tables
+from . import caches, chain_keys, chains, conf, counters, events, scopes, tables
+from .chains import ITERABLES, chain_of
 from .dependencies import Examined, examine
 from .fingerprints import Unfingerprintable, fingerprint, pattern
 from .instances import Layout, keeps_types
@@ -34,11 +29,6 @@ from .reasons import Reason, Uncacheable, log, record
 from .signals import cache_read
 from .snapshots import is_current, may_fill
 from .transactions import is_anybody_writing, work_of
-
-ITERABLES = frozenset(
-    {FlatValuesListIterable, ModelIterable, NamedValuesListIterable, ValuesIterable, ValuesListIterable}
-)
-"""How rows become results by what the query says alone; others may ask the database for more on the way."""
 
 FETCHING = frozenset({"fetch", "get"})
 """Operations that bring rows."""
@@ -156,9 +146,7 @@ def ask(
     """Return an operation that is wanted as a question to the cache; None, once that is noted, if it is none."""
     using = queryset.db
     try:
-        key, plan = _plan(
-            queryset, queryset.query if query is None else query, using, op, op if asked is None else asked
-        )
+        key, plan = _known(queryset, using, op) if query is None else _plan(queryset, query, using, op, asked)
         _refuse_open_write(plan.tables, using)
         cache = _cache_of(plan.tables, using)
     except (Uncacheable, Unfingerprintable) as refusal:
@@ -307,6 +295,31 @@ def _answered(
     return value
 
 
+def _known(queryset: QuerySet[Any], using: str, op: str) -> tuple[bytes, Plan]:
+    """Return what `_plan` returns for an op, without the query where that is known."""
+    if (
+        (known := chain_keys.known(queryset, op, using)) is not None
+        and not scopes.is_deciding()
+        and not vars(queryset)["_for_write"]
+    ):
+        return known
+
+    def slowly(queryset: Any) -> tuple[bytes, Plan]:
+        return _plan(queryset, queryset.query, using, op, op)
+
+    def ask(queryset: Any) -> tuple[bytes, Dependencies]:
+        key, plan = slowly(queryset)
+        return key, plan.found
+
+    chain = chain_of(queryset)
+    key, plan = slowly(queryset)
+    if chain is not None:
+        chain_keys.learn(
+            queryset, chain, op, using, (key, plan.found), lambda found: plan._replace(found=found), ask
+        )
+    return key, plan
+
+
 def _plan(queryset: QuerySet[Any], query: Query, using: str, op: str, asked: Hashable) -> tuple[bytes, Plan]:
     """Return the key of what is asked, and what is known of it; raise Uncacheable or Unfingerprintable."""
     if query.select_for_update:
@@ -387,6 +400,7 @@ def forget_plans() -> None:
     _walked.clear()
     _samples.clear()
     ways.clear()
+    chains.forget()
 
 
 def depends(queryset: QuerySet[Any]) -> tuple[bytes, Dependencies]:
@@ -395,6 +409,24 @@ def depends(queryset: QuerySet[Any]) -> tuple[bytes, Dependencies]:
     Raises Uncacheable or Unfingerprintable.
     """
     using = queryset.db
+    if (known := chain_keys.known(queryset, "sample", using)) is not None:
+        return known
+    chain = chain_of(queryset)
+    key, found = _depends(queryset, using)
+    if chain is not None:
+        chain_keys.learn(
+            queryset,
+            chain,
+            "sample",
+            using,
+            (key, found),
+            lambda found: found,
+            lambda queryset: _depends(queryset, using),
+        )
+    return key, found
+
+
+def _depends(queryset: QuerySet[Any], using: str) -> tuple[bytes, Dependencies]:
     try:
         key = fingerprint(queryset.query, using, "sample", queryset.model, queryset._iterable_class)
     except Unfingerprintable:
