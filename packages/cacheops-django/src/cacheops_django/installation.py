@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.signals import connection_created
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Manager, Model, QuerySet, query
 from django.db.models.deletion import Collector
 from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
@@ -26,6 +26,7 @@ from . import (
     gets,
     invalidation,
     managers,
+    prefetching,
     querysets,
     reads,
     receivers,
@@ -66,6 +67,7 @@ def patches() -> Iterator[Patch]:
     yield around(QuerySet, "aggregate", querysets.aggregate)
     yield around(QuerySet, "iterator", querysets.iterator)
     yield around(QuerySet, "aiterator", querysets.aiterator)
+    yield around(query, "prefetch_one_level", prefetching.one_level)
     # Building a query only when somebody looks at it
     yield add(QuerySet, "_query", chains.Building())
     for name in chains.FILTERS:
