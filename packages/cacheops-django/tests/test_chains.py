@@ -12,7 +12,7 @@ import pytest
 from answers import is_cached, is_right, keep
 from django.core.exceptions import FieldError
 from django.db import connection
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import Avg, Count, F, Max, Min, Prefetch, Q, QuerySet, Sum
 from django.db.models.query import ModelIterable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -65,7 +65,8 @@ def slowly(queryset: Any, op: str = "fetch") -> tuple[bytes, Dependencies]:
 
 
 def quickly(queryset: Any, op: str = "fetch") -> tuple[bytes, Dependencies] | None:
-    known = chain_keys.known(queryset, op, "default")
+    chain = chain_of(queryset)
+    known = None if chain is None else chain_keys.known(chain, op, "default")
     return None if known is None else (known[0], known[1].found)
 
 
@@ -119,7 +120,9 @@ def test_the_key_is_the_slow_one(make: Make, first: Any, second: Any, op: str) -
 def test_what_a_sample_depends_on_is_the_slow_answer(make: Make, first: Any, second: Any) -> None:
     for _ in range(DEPTH):
         reads.depends(make(first))
-    assert chain_keys.known(make(second), "sample", "default") == reads._depends(make(second), "default")
+    chain = chain_of(make(second))
+    assert chain is not None
+    assert chain_keys.known(chain, "sample", "default") == reads._depends(make(second), "default")
 
 
 @pytest.mark.parametrize("make,first,second", CHAINS.values(), ids=CHAINS)
@@ -182,6 +185,39 @@ def test_what_is_wrong_is_told_at_once_each_time(ask: Callable[[], Any]) -> None
     for _ in range(DEPTH):
         with pytest.raises((FieldError, ValueError, TypeError)):
             ask()
+
+
+AGGREGATES: dict[str, Callable[[Any], Any]] = {
+    "a sum": lambda rows: rows.aggregate(Sum("views")),
+    "several": lambda rows: rows.aggregate(Avg("rating"), most=Max("views"), least=Min("views")),
+    "of another table": lambda rows: rows.aggregate(n=Count("tags")),
+    "an order of names": lambda rows: rows.aggregate(a=Max("views"), b=Min("views")),
+    "another order": lambda rows: rows.aggregate(b=Min("views"), a=Max("views")),
+    "other names": lambda rows: rows.aggregate(a=Min("views"), b=Max("views")),
+}
+
+
+@pytest.mark.usefixtures("_rows")
+@pytest.mark.parametrize("ask", AGGREGATES.values(), ids=AGGREGATES)
+def test_plain_aggregates_are_known_without_a_query(ask: Callable[[Any], Any]) -> None:
+    for _ in range(DEPTH):
+        for each in AGGREGATES.values():
+            assert is_right(lambda each=each: each(Post.objects.filter(category=1)))
+    queryset = Post.objects.filter(category=1)
+    assert is_cached(lambda: ask(queryset))
+    assert chain_of(queryset) is not None
+
+
+@pytest.mark.usefixtures("_rows")
+def test_what_is_more_than_a_plain_aggregate_is_looked_at_each_time() -> None:
+    for _ in range(DEPTH):
+        for what in (
+            Count("tags", distinct=True),
+            Count("tags"),
+            Sum(F("views") + 1),
+            Sum("views", default=3),
+        ):
+            assert is_right(lambda what=what: Post.objects.filter(category=1).aggregate(n=what))
 
 
 def test_the_last_of_a_series_of_equal_questions_builds_nothing() -> None:

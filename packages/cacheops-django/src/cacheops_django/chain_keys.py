@@ -8,7 +8,7 @@ dependencies of the three are one *template* with the values filled in, byte for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -18,7 +18,7 @@ from django.db import connections
 from cacheops_core.conditions import Conjunction, Dependencies, Token, token
 
 from . import rows
-from .chains import Chain, Place, chain_of, with_values
+from .chains import Chain, Place, with_values
 from .fingerprint_values import dump, encode
 
 Values: TypeAlias = tuple[Any, ...]
@@ -37,6 +37,9 @@ TRIED: dict[type, tuple[Callable[[int], Any], Callable[[int], Any]]] = {
 
 MOST_VALUES = 1_000
 """Of each template."""
+
+MOST_ANSWERS = 100
+"""Things that are asked of one chain."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,19 +84,16 @@ class Template:
         return substituted(self.found, dict(zip(self.tried, map(token, values), strict=True)))
 
 
-def known(queryset: Any, asked: str, using: str) -> tuple[bytes, Any] | None:
-    """Return the key of what is asked of a queryset, and what is known of it; None if the slow way has to tell."""
-    chain = chain_of(queryset)
-    if chain is None or (template := chain.node.answers.get((asked, using))) is None:
-        return None
-    answer: tuple[bytes, Any] | None = template.answer(chain.values)
-    return answer
+def known(chain: Chain, asked: Hashable, using: str) -> tuple[bytes, Any] | None:
+    """Return the key of what is asked, and what is known of it; None if the slow way has to tell."""
+    template: Template | None = chain.node.answers.get((asked, using))
+    return None if template is None else template.answer(chain.values)
 
 
 def learn(
     queryset: Any,
     chain: Chain,
-    asked: str,
+    asked: Hashable,
     using: str,
     answer: tuple[bytes, Dependencies],
     filled: Callable[[Dependencies], Any],
@@ -101,7 +101,11 @@ def learn(
 ) -> None:
     """Find out how the key of what is asked is made, from the ``answer`` that the slow way has given to it."""
     answers = chain.node.answers
-    if (asked, using) not in answers and connections[using].vendor in rows.VENDORS:
+    if (
+        (asked, using) not in answers
+        and len(answers) < MOST_ANSWERS
+        and connections[using].vendor in rows.VENDORS
+    ):
         # Until it is found out, and for good if it is not, the slow way tells.
         answers[asked, using] = None
         answers[asked, using] = _template(queryset, chain, using, answer, filled, ask)

@@ -157,7 +157,7 @@ def chain_of(queryset: Rows) -> Chain | None:
 
 def with_values(queryset: Rows, chain: Chain, values: tuple[Any, ...]) -> Rows:
     """Return a queryset that has been asked the same, with other values."""
-    return _chained(queryset, chain.node, values)
+    return _ask_chain(_blank(queryset), chain.node, values)
 
 
 # Around Django's own
@@ -335,7 +335,7 @@ def _position(queryset: Rows, *, is_filtering: bool = False) -> Chain | None:
         chain is None
         or has["_for_write"]
         or has.get("_fetch_mode") is not DEFAULT_FETCH_MODE
-        or not has.get("_cloning_enabled", True)
+        or not (has.get("_cloning_enabled", True) or has["_result_cache"] is None)
         or (not is_filtering and (has["_sticky_filter"] or has["_defer_next_filter"]))
         or ((wish := has.get("_cacheops")) is not None and wish.is_in_place)
     ):
@@ -376,13 +376,25 @@ def _stepped(at: Chain, step: Step, queryset: Rows, ask: Callable[[], Rows]) -> 
 
 
 def _chained(queryset: Rows, node: Node, values: tuple[Any, ...]) -> Rows:
-    """Return a copy of a queryset that has been asked what leads to a node."""
+    """Return a queryset that has been asked what leads to a node: a copy, or itself where Django changes it itself."""
+    if not queryset.__dict__.get("_cloning_enabled", True):  # since 6.1
+        return _ask_chain(queryset, node, values)
+    made = _ask_chain(_blank(queryset), node, values)
+    made._result_cache = None
+    made._prefetch_done = False
+    return made
+
+
+def _blank(queryset: Rows) -> Rows:
     made: Rows = object.__new__(type(queryset))
+    made.__dict__.update(queryset.__dict__)
+    return made
+
+
+def _ask_chain(made: Rows, node: Node, values: tuple[Any, ...]) -> Rows:
     has = made.__dict__
-    has.update(queryset.__dict__)
     has.pop("_query", None)
-    has["_result_cache"] = None
-    has["_prefetch_done"] = has["_sticky_filter"] = has["_defer_next_filter"] = False
+    has["_sticky_filter"] = has["_defer_next_filter"] = False
     has["_fields"] = node.fields
     has["_iterable_class"] = node.iterable
     has["_cacheops_chain"] = Chain(node, values, _era)

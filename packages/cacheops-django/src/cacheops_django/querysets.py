@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 from django.db import connections
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Avg, Count, Manager, Max, Min, Model, QuerySet, Sum
 from django.db.models.query import (
     FlatValuesListIterable,
     ModelIterable,
@@ -180,21 +180,22 @@ def exists(original: Callable[..., Any], self: Rows) -> bool:
 
 def aggregate(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Any:
     """Aggregate, in the cache if that is wanted. Wrong arguments are left to Django, which says best what is wrong."""
-    if is_wanted(self, "aggregate"):
-        try:
-            named = {**{arg.default_alias: arg for arg in args}, **kwargs}
-            query = _aggregating(self, named)
-        except Exception as error:
-            record(self.model, "aggregate", f"its arguments do not resolve: {error}", "arguments")
-        else:
-            return reads.answer(
-                self,
-                "aggregate",
-                lambda pinned: original(pinned, *args, **kwargs),
-                query=query,
-                asked=("aggregate", *named),
-            )
-    return original(self, *args, **kwargs)
+    if not is_wanted(self, "aggregate"):
+        return original(self, *args, **kwargs)
+
+    def compute(pinned: Rows) -> Any:
+        return original(pinned, *args, **kwargs)
+
+    try:
+        named = {**{arg.default_alias: arg for arg in args}, **kwargs}
+    except (AttributeError, TypeError):
+        return compute(self)
+    more = reads.More(lambda asked: _aggregating(asked, named), ("aggregate", *named), _form(named))
+    try:
+        return reads.answer(self, "aggregate", compute, more)
+    except Unresolved as error:
+        record(self.model, "aggregate", str(error), "arguments")
+        return compute(self)
 
 
 def iterator(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -323,11 +324,34 @@ def _settle_in(using: str, rows: list[Model]) -> None:
 def _aggregating(queryset: Rows, named: dict[str, Any]) -> Any:
     """Return the query with its aggregates among the annotations, where they can refer to one another."""
     query = queryset.query.chain()
-    for alias, expression in named.items():
-        resolved = expression.resolve_expression(query, allow_joins=True, reuse=None, summarize=True)
-        query.append_annotation_mask([alias])
-        query.annotations[alias] = resolved
+    try:
+        for alias, expression in named.items():
+            resolved = expression.resolve_expression(query, allow_joins=True, reuse=None, summarize=True)
+            query.append_annotation_mask([alias])
+            query.annotations[alias] = resolved
+    except Exception as error:
+        raise Unresolved(f"its arguments do not resolve: {error}") from error
     return query
+
+
+class Unresolved(Exception):
+    """The arguments of an aggregation are not right."""
+
+
+def _form(named: dict[str, Any]) -> Hashable:
+    """Return what tells plain aggregates of columns from others; None for all else."""
+    form: list[Any] = ["aggregate"]
+    for alias, expression in named.items():
+        if type(expression) not in PLAIN_AGGREGATES:
+            return None
+        args, kwargs = expression._constructor_args
+        if len(args) != 1 or type(args[0]) is not str or kwargs:
+            return None
+        form += (alias, type(expression), args[0])
+    return tuple(form)
+
+
+PLAIN_AGGREGATES = frozenset({Avg, Count, Max, Min, Sum})
 
 
 # Around Django's own: writing

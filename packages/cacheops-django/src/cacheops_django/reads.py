@@ -110,6 +110,17 @@ def is_wanted(queryset: QuerySet[Any], op: str) -> bool:
     return op in (profile.ops if ops is None else ops)
 
 
+class More(NamedTuple):
+    """What is asked of a queryset beyond its rows and the op."""
+
+    query: Callable[[QuerySet[Any]], Query]
+    """Returns the query in which that stands."""
+    asked: Hashable
+    """What the query does not say."""
+    form: Hashable = None
+    """Equal for what is equal, and known without the query; None where it is not."""
+
+
 class Question(NamedTuple):
     """What is asked of the cache, and where."""
 
@@ -126,27 +137,20 @@ def answer(
     queryset: QuerySet[Any],
     op: str,
     compute: Callable[[QuerySet[Any]], Any],
-    *,
-    query: Query | None = None,
-    asked: Hashable = None,
+    more: More | None = None,
 ) -> Any:
-    """Return the result of an operation that is wanted: from the cache, or else computed and stored.
-
-    ``query`` is the queryset's unless given, ``asked`` what is asked of it if the op alone does not say.
-    """
-    question = ask(queryset, op, query=query, asked=asked)
+    """Return the result of an operation that is wanted: from the cache, or else computed and stored."""
+    question = ask(queryset, op, more)
     if question is None:
         return compute(queryset)
     return answered(question, lambda: compute(queryset.using(question.using)))
 
 
-def ask(
-    queryset: QuerySet[Any], op: str, *, query: Query | None = None, asked: Hashable = None
-) -> Question | None:
+def ask(queryset: QuerySet[Any], op: str, more: More | None = None) -> Question | None:
     """Return an operation that is wanted as a question to the cache; None, once that is noted, if it is none."""
     using = queryset.db
     try:
-        key, plan = _known(queryset, using, op) if query is None else _plan(queryset, query, using, op, asked)
+        key, plan = _known(queryset, using, op, more)
         _refuse_open_write(plan.tables, using)
         cache = _cache_of(plan.tables, using)
     except (Uncacheable, Unfingerprintable) as refusal:
@@ -295,27 +299,31 @@ def _answered(
     return value
 
 
-def _known(queryset: QuerySet[Any], using: str, op: str) -> tuple[bytes, Plan]:
+def _known(queryset: QuerySet[Any], using: str, op: str, more: More | None = None) -> tuple[bytes, Plan]:
     """Return what `_plan` returns for an op, without the query where that is known."""
+    form = op if more is None else more.form
+    chain = chain_of(queryset) if form is not None else None
     if (
-        (known := chain_keys.known(queryset, op, using)) is not None
+        chain is not None
+        and (known := chain_keys.known(chain, form, using)) is not None
         and not scopes.is_deciding()
         and not vars(queryset)["_for_write"]
     ):
         return known
 
     def slowly(queryset: Any) -> tuple[bytes, Plan]:
-        return _plan(queryset, queryset.query, using, op, op)
+        if more is None:
+            return _plan(queryset, queryset.query, using, op, op)
+        return _plan(queryset, more.query(queryset), using, op, more.asked)
 
     def ask(queryset: Any) -> tuple[bytes, Dependencies]:
         key, plan = slowly(queryset)
         return key, plan.found
 
-    chain = chain_of(queryset)
     key, plan = slowly(queryset)
     if chain is not None:
         chain_keys.learn(
-            queryset, chain, op, using, (key, plan.found), lambda found: plan._replace(found=found), ask
+            queryset, chain, form, using, (key, plan.found), lambda found: plan._replace(found=found), ask
         )
     return key, plan
 
@@ -409,9 +417,9 @@ def depends(queryset: QuerySet[Any]) -> tuple[bytes, Dependencies]:
     Raises Uncacheable or Unfingerprintable.
     """
     using = queryset.db
-    if (known := chain_keys.known(queryset, "sample", using)) is not None:
-        return known
     chain = chain_of(queryset)
+    if chain is not None and (known := chain_keys.known(chain, "sample", using)) is not None:
+        return known
     key, found = _depends(queryset, using)
     if chain is not None:
         chain_keys.learn(
