@@ -120,7 +120,7 @@ def test_while_there_is_no_connection_there_are_no_copies(caplog):
         wait_for(lambda: not cache.near.is_open)
         assert read(cache, "new") == "new"
         server.start()
-        wait_for(lambda: cache.near.is_open)
+        wait_for(lambda: cache.near.is_open and not cache.circuit.is_open)
         assert [read(cache, "newer"), read(cache, "newest")] == ["newer", "newer"]
         cache.close()
     assert caplog.text.count("Near caches are off") == 1

@@ -13,11 +13,13 @@ from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
 from . import locks, near_subscription
+from .circuit import circuit_of
 from .clients import is_cluster
 from .dependents import Decorating
 from .drivers import SyncDriver
 from .errors import ConfigurationError
 from .locks import Lock, Renewer
+from .menders import ThreadMender
 from .near_subscription import ThreadSubscription
 from .options import CacheOptions
 from .simple_verbs import SimpleVerbs
@@ -50,6 +52,7 @@ class Cache(SimpleVerbs, Decorating):
         super().__init__(serializer, options, changed)
         self.driver: SyncDriver = SyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
+        self.join(circuit_of(self.driver.client, ThreadMender))
         self.near.subscribe = partial(near_subscription.subscribe, ThreadSubscription, self.driver.client)
         self._renewer = Renewer(self.driver.run)
 
@@ -58,6 +61,7 @@ class Cache(SimpleVerbs, Decorating):
 
     def close(self) -> None:
         """Close the connections to the server; they are opened again when they are needed."""
+        self.circuit.rest()
         if self.near.subscription is not None:
             self.near.subscription.leave(self.near)
         client = self.driver.client
@@ -198,12 +202,12 @@ class Cache(SimpleVerbs, Decorating):
         Unlike all else, this raises BackendError whenever the server is away: nobody would be kept out.
         """
         lock = self.lock_of(name, timeout)
-        self.driver.run(locks.hold(lock, self.patience))
+        self.driver.run(self.holding(lock))
         try:
             with self.renewing(lock):
                 yield
         finally:
-            self.driver.run(locks.give_back(lock))
+            self.driver.run(self.insisting(locks.give_back(lock)))
 
 
 def connect(url: str) -> redis.Redis:

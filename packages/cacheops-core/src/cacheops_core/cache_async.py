@@ -16,10 +16,12 @@ from redis.exceptions import ConnectionError
 
 from . import locks, near_subscription
 from .cache import TIMEOUTS, wrong_url
+from .circuit import circuit_of
 from .dependents import Decorating
 from .drivers import AsyncDriver
 from .errors import BackendError
 from .locks import Lock
+from .menders import TaskMender
 from .near import Near
 from .near_subscription import TaskSubscription
 from .options import CacheOptions
@@ -54,6 +56,7 @@ class AsyncCache(SimpleVerbs, Decorating):
         super().__init__(serializer, options, changed)
         self.driver: AsyncDriver = AsyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
+        self.join(circuit_of(self.driver.client, TaskMender))
         if near is None:
             self.near.subscribe = partial(near_subscription.subscribe, TaskSubscription, self.driver.client)
         else:
@@ -77,6 +80,10 @@ class AsyncCache(SimpleVerbs, Decorating):
 
     async def close(self) -> None:
         """Close the connections to the server; they are opened again when they are needed."""
+        mender = self.circuit.mender
+        if isinstance(mender, TaskMender):
+            self.circuit.rest()
+            await mender.ended()
         if isinstance(subscription := self.near.subscription, TaskSubscription):
             subscription.leave(self.near)
             await subscription.end()
@@ -209,12 +216,12 @@ class AsyncCache(SimpleVerbs, Decorating):
         Unlike all else, this raises BackendError whenever the server is away: nobody would be kept out.
         """
         lock = self.lock_of(name, timeout)
-        await self.driver.run(locks.hold(lock, self.patience))
+        await self.driver.run(self.holding(lock))
         try:
             with self.renewing(lock):
                 yield
         finally:
-            await self.driver.run(locks.give_back(lock))
+            await self.driver.run(self.insisting(locks.give_back(lock)))
 
 
 def connect(url: str) -> redis.asyncio.Redis:

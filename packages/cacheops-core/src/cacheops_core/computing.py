@@ -91,14 +91,14 @@ class ComputingVerbs(Verbs):
         lock = Lock.of(self.options.prefix, lookup.key.removeprefix(self.options.prefix + "e:"))
         is_through = False
         while not is_through and lock.key not in _computing_now.get():
-            held = yield from self._unless_down(locks.take(lock), None)
+            held = yield from self.unless_down(locks.take(lock), None)
             if held is None:
                 break
             if held.token == lock.token:
                 return (yield from self._computing_alone(lock, lookup, compute, stale))
             if stale and (old := (yield from self._reading_old(lookup))) is not MISS:
                 return old
-            is_through = yield from self._unless_down(locks.wait(lock, held, self.patience), True)
+            is_through = yield from self.unless_down(locks.wait(lock, held, self.patience), True)
             yield from self._looking_again(lookup)
             if lookup.is_hit:
                 return lookup.value
@@ -118,22 +118,23 @@ class ComputingVerbs(Verbs):
                         retiring = flows.retire(
                             lookup.key, _old(lookup.key), lookup.outdated, milliseconds(stale)
                         )
-                        yield from self._unless_down(retiring, None)
+                        yield from self.unless_down(retiring, None)
                     lookup.value = yield from self._computing(lookup, compute)
             return lookup.value
         finally:
             _computing_now.reset(before)
-            try:
-                yield from locks.give_back(lock)
-            except BackendError as error:
-                log.warning("Lock %s was not given back: %s", lock.key, error)
+            if not self._is_cut_off():
+                try:
+                    yield from self.insisting(locks.give_back(lock))
+                except BackendError as error:
+                    log.warning("Lock %s was not given back: %s", lock.key, error)
 
     def _looking_again(self, lookup: Lookup) -> Flow[None]:
         lookup.head = lookup.outdated = None
-        yield from self._unless_down(self._looking(lookup), None)
+        yield from self.unless_down(self._looking(lookup), None)
 
     def _reading_old(self, lookup: Lookup) -> Flow[Any]:
-        (entry,) = yield from self._unless_down(simple.read([_old(lookup.key)]), [None])
+        (entry,) = yield from self.unless_down(simple.read([_old(lookup.key)]), [None])
         if entry is None:
             return MISS
         head, payload = entry[: lookup.stamps.head_length], entry[lookup.stamps.head_length :]
@@ -141,6 +142,12 @@ class ComputingVerbs(Verbs):
             return load(self.serializer, payload, (lookup.key, head))
         except LoadError:
             return MISS
+
+    def holding(self, lock: Lock) -> Flow[None]:
+        """Take a lock, waiting for as long as it takes; without the server nobody holds any."""
+        if self._is_cut_off():
+            raise BackendError("the cache server does not answer, and will be asked again when it does")
+        yield from self.insisting(locks.hold(lock, self.patience))
 
     def lock_of(self, name: Any, timeout: float) -> Lock:
         """Return an attempt at a lock, whose holder counts as dead that long after its last sign of life."""

@@ -21,12 +21,21 @@ import redis
 import redis.asyncio
 
 from .clients import executing, is_cluster
-from .cluster_wires import ClusterWire, cluster_wire_of
+from .cluster_wires import KEYED, ClusterWire, cluster_wire_of
 from .errors import BackendError, ConfigurationError
 from .flows import Command, Flow, Request, Work
 from .wires import LOST, UNASKED, AsyncWire, Steps, Wire, wire_of
 
 T = TypeVar("T")
+
+LOSSES = frozenset(
+    {"ClusterError", "ConnectionError", "RedisClusterException", "TimeoutError", "ValkeyClusterException"}
+)
+"""What clients raise that have got no answer, or only after they have tried for long. Among them are that a server is
+still loading, and that it does not let us in, each of which has cost a connection."""
+
+OURS = frozenset({"MaxConnectionsError"})
+"""What they raise that says nothing about the server: too many of us ask at the same time."""
 
 PATIENCE = 0.5
 """Seconds for which a command may block, at most."""
@@ -144,10 +153,26 @@ def _steps(client: Any, wire: Wire | ClusterWire | None, request: Any) -> Steps:
 
 def failure(error: Exception, request: Any) -> Exception:
     """Return an error as flows know it: a client's as BackendError, any other, and the caller's own, as it is."""
-    is_clients = any(kind.__name__ in CLIENT_ERRORS for kind in type(error).__mro__)
-    if isinstance(request, Work) or not is_clients:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(request, Work) or kinds.isdisjoint(CLIENT_ERRORS):
         return error
-    return BackendError(f"the cache server failed: {error}")
+    failed = BackendError(f"the cache server failed: {error}")
+    if not kinds.isdisjoint(LOSSES) and kinds.isdisjoint(OURS):
+        failed.unanswered = question_about(request)
+    return failed
+
+
+def question_about(request: Request | tuple[Request, ...]) -> tuple[Command, ...]:
+    """Return a harmless question to the nodes that a request went to."""
+    keys: dict[Any, None] = {}
+    for one in request if isinstance(request, tuple) else (request,):
+        if isinstance(one, Command):
+            keys.update(
+                dict.fromkeys(one.args if one.name == "MGET" else one.args[:1] if one.name in KEYED else ())
+            )
+        else:
+            keys.update(dict.fromkeys(one.keys[:1]))
+    return tuple(Command("EXISTS", (key,)) for key in keys) or (Command("PING", ()),)
 
 
 def patience(client: Any) -> float:

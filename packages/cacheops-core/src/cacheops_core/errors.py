@@ -9,6 +9,8 @@
     └── CacheMiss (KeyError)                nothing is stored under this key: compute it
 """
 
+from typing import Any
+
 __all__ = ["BackendError", "CacheMiss", "CacheopsError", "ConfigurationError", "KeyingError"]
 
 
@@ -26,6 +28,9 @@ class KeyingError(CacheopsError, TypeError):
 
 class BackendError(CacheopsError, ConnectionError):
     """The server that keeps the entries could not be reached, was too slow or refused a command."""
+
+    unanswered: tuple[Any, ...] = ()
+    """What it is to be asked to see whether it is back, where no answer came; nothing where it has refused."""
 
 
 class CacheMiss(CacheopsError, KeyError):

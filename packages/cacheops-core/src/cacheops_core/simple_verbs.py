@@ -25,7 +25,7 @@ class SimpleVerbs(Verbs):
     def getting_many(self, keys: Iterable[Any]) -> Flow[dict[int, Any]]:
         """Return the values that are there, by the position of their key."""
         names = [self._simple_key(key) for key in keys]
-        entries = yield from self._unless_down(simple.read(names), [])
+        entries = yield from self.unless_down(simple.read(names), [])
         found = {}
         for position, entry in enumerate(entries):
             value, is_hit = (None, False) if entry is None else self._decoded(names[position], entry)
@@ -66,7 +66,7 @@ class SimpleVerbs(Verbs):
     def touching(self, key: Any, timeout: Any = NOT_GIVEN) -> Flow[bool]:
         """Let a value live on for so many seconds from now; return whether there is one."""
         flow = simple.touch(self._simple_key(key), self._lifetime(timeout))
-        return bool((yield from self._unless_down(flow, False)))
+        return bool((yield from self.unless_down(flow, False)))
 
     def deleting(self, key: Any) -> Flow[bool]:
         """Remove a value; return whether there was one."""
@@ -81,7 +81,7 @@ class SimpleVerbs(Verbs):
     def _changing(self, names: Iterable[str], flow: Flow[Any], otherwise: Any) -> Flow[Any]:
         # Near copies of other processes end at their age: to tell them of each value would cost them more.
         try:
-            return (yield from self._unless_down(flow, otherwise))
+            return (yield from self.unless_down(flow, otherwise))
         finally:
             near_writes.drop_entries(self.options.prefix, names)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from . import conditions, flows, near_writes, simple
+from .circuit import Circuit, paying
 from .conditions import ANY_ROW, Conjunction, Dependencies
 from .errors import BackendError
 from .flows import Flow
@@ -91,8 +92,14 @@ class Verbs:
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
         self.near: Near = Near.of(self.options)
         """The copies that this process has of what is asked for with ``near``."""
-        self._owed = Owed()
         self._warned: set[str] = set()
+        self.circuit: Circuit
+        """Whether the server is asked at the moment, and what it has not been told yet."""
+        self._owed: Owed
+
+    def join(self, circuit: Circuit) -> None:
+        """Share with other caches whether the server is asked, and what is owed to it."""
+        self.circuit, self._owed = circuit, circuit.owed_by(self.options)
 
     # Reading
 
@@ -120,7 +127,7 @@ class Verbs:
 
     def looking_farther(self, lookup: Lookup) -> Flow[None]:
         """Ask the server for what this process has no copy of."""
-        yield from self._unless_down(self._looking(lookup), None)
+        yield from self.unless_down(self._looking(lookup), None)
 
     def filling(self, lookup: Lookup, value: Any) -> Flow[bool]:
         """Store an answer that was computed after its lookup; return whether it was."""
@@ -137,7 +144,7 @@ class Verbs:
         except DumpError as error:
             self._warn_once(error)
             return False
-        is_stored = (yield from self._unless_down(flow, MISS)) is not MISS
+        is_stored = (yield from self.unless_down(flow, MISS)) is not MISS
         if is_stored and lookup.ticket is not None:
             self._keep_filled(lookup, payload)
         return is_stored
@@ -285,7 +292,7 @@ class Verbs:
         lifetime = milliseconds(options.fence_lifetime)
         flow = flows.fence(options.prefix, unit.id, changes, lifetime, options.max_fences)
         try:
-            self._learn((yield from self._unless_down(self._settling_before(flow), {})))
+            self._learn((yield from self.unless_down(self._settling_before(flow), {})))
         finally:
             near_writes.drop_changes(options.prefix, changes)
 
@@ -294,24 +301,32 @@ class Verbs:
         try:
             yield from self._releasing(unit.id, unit.compact())
         except BackendError as error:
-            log.warning("%s; a release is owed", error)
+            if self.options.degrade:
+                self.circuit.failed(error)
+            else:
+                log.warning("%s; a release is owed", error)
 
     def invalidating(self, table: str, rows: Iterable[Mapping[str, Any]]) -> Flow[None]:
         """Drop what depends on rows of a table that have been committed, on any of them if none is given."""
         changes = {table: [conditions.row(row) for row in rows] or None}
-        yield from self._unless_down(self._releasing(uuid4().hex, changes), None)
+        try:
+            yield from self._releasing(uuid4().hex, changes)
+        except BackendError as error:
+            if not self.options.degrade:
+                raise
+            self.circuit.failed(error)
 
     def sweeping(self) -> Flow[None]:
         """Drop all that is stored below the prefix, and every copy of it."""
         try:
-            yield from flows.sweep(self.options.prefix)
+            yield from self.insisting(flows.sweep(self.options.prefix))
         finally:
             near_writes.drop_all(self.options.prefix)
 
     def forgetting(self, name: str) -> Flow[bool]:
         """Remove one entry, and every copy of it; return whether there was one."""
         try:
-            return bool((yield from flows.forget(self.options.prefix, name)))
+            return bool((yield from self.insisting(flows.forget(self.options.prefix, name))))
         finally:
             near_writes.drop_entries(self.options.prefix, [name])
 
@@ -325,36 +340,54 @@ class Verbs:
 
     def _releasing(self, unit: str, changes: flows.Changes) -> Flow[None]:
         try:
-            self._learn(
-                (yield from flows.release(self.options.prefix, unit, changes, self.options.max_fences))
-            )
+            if self._is_cut_off():
+                self.circuit.owe(self._owed, Debt(changes, unit))
+            else:
+                self._learn(
+                    (yield from flows.release(self.options.prefix, unit, changes, self.options.max_fences))
+                )
         except BaseException:
             # Cancelled or failed: the transaction is over, and others may be served what it has changed.
-            self._owed.add(Debt(changes, unit))
+            self.circuit.owe(self._owed, Debt(changes, unit))
             raise
         finally:
             near_writes.drop_changes(self.options.prefix, changes)
 
     # The server is away
 
-    def _unless_down(self, flow: Flow[Any], otherwise: Any) -> Flow[Any]:
+    def unless_down(self, flow: Flow[Any], otherwise: Any) -> Flow[Any]:
         """Return a flow's result, or something else where the server is away and we are to go on without."""
+        if self.circuit.is_open and self._is_cut_off():
+            return otherwise
         try:
             return (yield from flow)
         except BackendError as error:
             if not self.options.degrade:
                 raise
-            log.warning("%s; going on without the cache", error)
+            self.circuit.failed(error)
             return otherwise
+
+    def _is_cut_off(self) -> bool:
+        """Tell whether the server is not to be asked."""
+        if not (self.circuit.is_open and self.options.degrade):
+            return False
+        # Those who mend may be gone: with the process that has forked, or with their event loop.
+        self.circuit.mend()
+        return True
+
+    def insisting(self, flow: Flow[T]) -> Flow[T]:
+        """Return the result of what can not go without the server, and what others may learn from its failing."""
+        try:
+            return (yield from flow)
+        except BackendError as error:
+            if self.options.degrade:
+                self.circuit.failed(error)
+            raise
 
     def _settling(self) -> Flow[None]:
         # What could not be dropped is dropped before this process trusts the cache again.
-        if debts := self._owed.debts():
-            releases = [(debt.unit, debt.changes) for debt in debts.values()]
-            self._learn(
-                (yield from flows.release_all(self.options.prefix, releases, self.options.max_fences))
-            )
-            self._owed.settle(debts)
+        if self._owed.debts():
+            self._learn((yield from paying(self._owed, self.options.prefix, self.options.max_fences)))
 
     def _settling_before(self, flow: Flow[T]) -> Flow[T]:
         # A process that only writes never asks, and others would be served what it could not drop.

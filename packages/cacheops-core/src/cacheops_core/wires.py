@@ -42,6 +42,9 @@ Steps = Generator[Any, Any, Any]
 LIBRARIES = ("redis", "valkey")
 """The libraries whose clients we know. Both are of one descent."""
 
+PLAIN_POOLS = ("ConnectionPool", "BlockingConnectionPool")
+"""Pools of connections to one server, and always the same."""
+
 KEPT = 16
 """Connections that are kept at hand. Whoever needs more at the same time goes through the pool for the rest."""
 
@@ -132,7 +135,7 @@ class Wire:
         self._get_arguments = ("_",) if name and name.default is inspect.Parameter.empty else ()
         self._has_marks = hasattr(pool.connection_class, "should_reconnect")
         # Sentinel's pool closes what is idle when another server has become the primary, so that it must know.
-        is_plain = type(pool).__name__ in ("ConnectionPool", "BlockingConnectionPool")
+        is_plain = type(pool).__name__ in PLAIN_POOLS
         self._most = min(KEPT, pool.max_connections // 2) if is_plain else 0
 
     def reading(self, request: Command) -> Any:
@@ -362,13 +365,13 @@ def raise_first(replies: Iterable[Any]) -> None:
 def wire_of(client: Any, kind: type[Wire]) -> Wire | None:
     """Return the wire of a client, one for all who use the client; None if it is not of a kind that we know."""
     wire: Wire | None = getattr(client, "_cacheops_wire", None)
-    if wire is None and (library := _library(client)) is not None:
+    if wire is None and (library := library_of(client)) is not None:
         wire = kind(client.connection_pool, client.response_callbacks, library)
         wire = vars(client).setdefault("_cacheops_wire", wire)
     return wire
 
 
-def _library(client: Any) -> str | None:
+def library_of(client: Any) -> str | None:
     """Return the library of a client that does nothing on its way to the socket but what its library does."""
     pool = getattr(client, "connection_pool", None)
     if pool is None or getattr(client, "connection", None) is not None:

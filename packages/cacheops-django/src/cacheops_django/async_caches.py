@@ -90,7 +90,8 @@ async def twin(cache: Cache) -> AsyncCache | None:
     if found is None:
         found = made.by_prefix[cache.options.prefix] = AsyncCache(made.client, options=cache.options)
         # What serializes entries, what could not be invalidated yet, and copies they have in common.
-        found.serializer, found._owed, found.near = cache.serializer, cache._owed, cache.near
+        found.serializer, found.near = cache.serializer, cache.near
+        found.join(cache.circuit)
     return found
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -50,6 +51,27 @@ class Answering(Passing):
         client.sendall(self.error * (data.startswith(b"*") + data.count(b"\r\n*")))
 
 
+LOSSES: dict[str, Passing | None] = {
+    "refused": None,
+    "black hole": Silent(),
+    "hung up": HangingUp(),
+    "cut in the middle": Cutting(),
+    "loading": Answering("LOADING Valkey is loading the dataset in memory"),
+    "no password": Answering("NOAUTH Authentication required."),
+}
+"""Ways not to answer, or only at the cost of a connection; None lets nobody in."""
+
+REFUSALS: dict[str, Passing | None] = {
+    "read-only": Answering("READONLY You can't write against a read only replica."),
+    "out of memory": Answering("OOM command not allowed when used memory > 'maxmemory'."),
+    "busy": Answering("BUSY Valkey is busy running a script."),
+    "cannot save": Answering("MISCONF Errors writing to the AOF file: No space left on device"),
+    "no permission": Answering("NOPERM User default has no permissions to run the 'mget' command"),
+    "no script": Answering("NOSCRIPT No matching script."),
+}
+"""Ways to answer at once that it will not."""
+
+
 class Proxy:
     """Hands on what clients and a server say to each other; what happens to a request is up to `behaviour`."""
 
@@ -84,6 +106,23 @@ class Proxy:
         for one in list(self._sockets):
             end(one)
         self._sockets.clear()
+
+    @contextmanager
+    def trouble(self, behaviour: Passing | None) -> Iterator[None]:
+        """Misbehave until the end of the block; None lets nobody in."""
+        if behaviour is None:
+            self.close()
+        else:
+            self.behaviour = behaviour
+        try:
+            yield
+        finally:
+            self.behaviour = Passing()
+            if behaviour is None:
+                self.open()
+            else:
+                # Answers that were swallowed are not made up for.
+                self.hang_up()
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
