@@ -225,6 +225,7 @@ def test_what_could_not_be_invalidated_is_owed_by_both() -> None:
         twin = await async_caches.twin(cache)
         assert twin is not None
         assert (twin._owed, twin.serializer) == (cache._owed, cache.serializer)
+        assert twin.circuit is cache.circuit
         assert await async_caches.twin(cache) is twin
 
     run(main)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from cacheops_core.cache import Lookup
-from cacheops_core.flows import Command
+from cacheops_core.flows import Command, Flow
 from cacheops_core.stamps import Births
 
 from . import caches, conf
@@ -60,9 +61,17 @@ def _is_behind(connection: Connection, lookup: Lookup) -> bool:
     settings = conf.current()
     if settings.primary_of(connection.alias) == connection.alias:
         return False
-    seconds, micros = caches.everyone()[0].driver.execute(Command("TIME", ()))
+    cache = caches.everyone()[0]
+    told = cache.driver.run(cache.unless_down(_telling_time(), None))
+    if told is None:
+        return True
+    seconds, micros = told
     newest = max(lookup.youngest.values(), default=0)
     return int(seconds) * 1_000_000 + int(micros) - newest < settings.replica_lag * 1_000_000
+
+
+def _telling_time() -> Flow[Any]:
+    return (yield Command("TIME", ()))
 
 
 def _is_repeatable(connection: Connection) -> bool:
