@@ -13,8 +13,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client, override_settings
 from testapp.models import Post, Tag
 
-from cacheops_core.testing import Server
-from cacheops_django import conf, counters, shared_counters
+from cacheops_core.testing import Server, start_server
+from cacheops_django import counters, shared_counters
 
 pytestmark = pytest.mark.django_db
 
@@ -292,7 +292,8 @@ def test_where_counts_are_not_shared_it_says_so():
 
 def test_without_a_server_there_is_a_page_that_says_so():
     client = client_of("superuser")
-    with override_settings(CACHEOPS_REDIS="redis://127.0.0.1:1/0", CACHEOPS_DEGRADE_ON_FAILURE=True):
+    nobody = {"CACHEOPS_REDIS": "redis://127.0.0.1:1/0", "CACHEOPS_CLUSTER": None}
+    with override_settings(**nobody, CACHEOPS_DEGRADE_ON_FAILURE=True):
         text = client.get(PAGE).content.decode()
     assert "The server of the cache does not answer" in text
     assert "Start it, or correct the setting" in text
@@ -304,14 +305,14 @@ def test_the_memory_of_the_server_is_shown():
 
 
 def test_a_user_who_may_not_ask_for_it_leaves_it_out():
-    asked()
-    shared_counters.publish()
     client = client_of("superuser")
-    with conf.make_client() as server:
-        server.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
-        place = server.connection_pool.connection_kwargs
-    url = f"redis://blind:x@{place['host']}:{place['port']}/0"
-    with override_settings(CACHEOPS_REDIS=url):
-        text = client.get(PAGE).content.decode()
+    with start_server() as server:
+        with server.client() as admin:
+            admin.acl_setuser("blind", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
+        url = f"redis://blind:x@127.0.0.1:{server.port}/0"
+        with override_settings(CACHEOPS_REDIS=url, CACHEOPS_CLUSTER=None):
+            asked()
+            shared_counters.publish()
+            text = client.get(PAGE).content.decode()
     assert "Memory of the server" not in text
     assert "Allow the user that the site logs in as the command INFO." in text
