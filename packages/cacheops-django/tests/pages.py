@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -125,6 +128,85 @@ def themed(request: HttpRequest) -> HttpResponse:
     return page("themed", request.COOKIES.get("theme"))
 
 
+READINGS: dict[str, Callable[[Any], Any]] = {
+    "META": lambda request: request.META["HTTP_COOKIE"],
+    "get": lambda request: request.META.get("HTTP_COOKIE"),
+    "in": lambda request: "HTTP_COOKIE" in request.META and visible(request),
+    "headers": lambda request: request.headers["cookie"],
+    "headers get": lambda request: request.headers.get("Cookie", ""),
+    "header items": lambda request: dict(request.headers)["Cookie"],
+    "headers as text": lambda request: str(request.headers),
+    "headers as JSON": lambda request: json.dumps({**request.headers}),
+    "items": lambda request: [value for name, value in request.META.items() if name == "HTTP_COOKIE"],
+    "values": lambda request: [value for value in request.META.values() if "who=" in str(value)],
+    "dict": lambda request: dict(request.META)["HTTP_COOKIE"],
+    "unpacked": lambda request: {**request.META}["HTTP_COOKIE"],
+    "merged": lambda request: (request.META | {})["HTTP_COOKIE"],
+    "copy": lambda request: request.META.copy()["HTTP_COOKIE"],
+    "copied": lambda request: copy.copy(request.META)["HTTP_COOKIE"],
+    "formatted": lambda request: "{HTTP_COOKIE}".format_map(request.META),
+    "percent": lambda request: "%(HTTP_COOKIE)s" % request.META,  # noqa: UP031
+    "pop": lambda request: request.META.pop("HTTP_COOKIE"),
+    "copied request": lambda request: copy.copy(request).META["HTTP_COOKIE"],
+    "environ": lambda request: request.environ["HTTP_COOKIE"],
+    "scope": lambda request: [value for name, value in request.scope["headers"] if name == b"cookie"],
+    "COOKIES": lambda request: request.COOKIES["who"],
+    "signed": lambda request: request.get_signed_cookie("who", default=visible(request)),
+    "other header": lambda request: request.headers.get("X-Who"),
+    "other key": lambda request: request.META["HTTP_X_WHO"],
+    "authorization": lambda request: request.META.get("HTTP_AUTHORIZATION"),
+    "address": lambda request: request.META.get("REMOTE_ADDR"),
+    "certificate": lambda request: request.META.get("SSL_CLIENT_S_DN"),
+    "accepted": lambda request: [str(one) for one in request.accepted_types],
+    "port": lambda request: request.META.get("HTTP_X_FORWARDED_PORT"),
+}
+"""Ways in which a view may find out who asks."""
+
+
+def visible(request: HttpRequest) -> Any:
+    """Return who asks, without being seen to look."""
+    return dict.get(request.META, "HTTP_COOKIE")
+
+
+@cached_view(timeout=60)
+def reading(request: HttpRequest, how: str) -> HttpResponse:
+    return page(how, READINGS[how](request))
+
+
+@cached_view(timeout=60)
+async def areading(request: HttpRequest, how: str) -> HttpResponse:
+    return page(how, READINGS[how](request))
+
+
+class Reading(View):
+    def get(self, request: HttpRequest, how: str) -> HttpResponse:
+        return page(how, READINGS[how](self.request))
+
+
+@cached_view(timeout=60)
+def outer(request: HttpRequest) -> HttpResponse:
+    made["outer"] += 1
+    return HttpResponse(f"outer {reading(request, 'other key').content.decode()}")
+
+
+@cached_view(timeout=60)
+def addressed(request: HttpRequest) -> HttpResponse:
+    return page("addressed", request.build_absolute_uri("/"), request.is_secure(), bool(request.GET))
+
+
+@cached_view(timeout=60)
+def writing(request: HttpRequest) -> HttpResponse:
+    request.META["HTTP_X_WRITTEN"] = "yes"
+    request.META.update(X_UPDATED="yes")
+    request.META.pop("HTTP_X_WHO", None)
+    return page("writing", request.headers.get("X-Who"))
+
+
+@cached_view(timeout=60)
+def searching(request: HttpRequest) -> HttpResponse:
+    return page("searching", request.GET.get("q"), request.read() or "")
+
+
 @cached_view(timeout=60)
 def cart(request: HttpRequest) -> HttpResponse:
     return page("cart", request.session.get("cart"))
@@ -234,6 +316,13 @@ urlpatterns = [
     path("leave_message", leave_message),
     path("leaves_message", leaves_message),
     path("api", api),
+    path("reading/<how>", reading),
+    path("areading/<how>", areading),
+    path("Reading/<how>", cached_view(timeout=60)(Reading.as_view())),
+    path("outer", outer),
+    path("addressed", addressed),
+    path("writing", writing),
+    path("searching", searching),
     path("Tags", cached_view_as(Tag)(Tags.as_view())),
     path("Tags/two", cached_view_as(Tag)(Tags.as_view(paginate_by=2))),
     path("Methods", Methods.as_view()),

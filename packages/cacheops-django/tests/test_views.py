@@ -393,6 +393,126 @@ def test_a_request_with_credentials_neither_gets_nor_makes_an_answer_for_all(
     assert made["plain"] == 3
 
 
+def visitors(how: str) -> list[dict[str, str]]:
+    """Return the headers and more by which a way of reading tells two visitors apart."""
+    kinds = {
+        "other header": "HTTP_X_WHO",
+        "other key": "HTTP_X_WHO",
+        "authorization": "HTTP_AUTHORIZATION",
+        "address": "REMOTE_ADDR",
+        "certificate": "SSL_CLIENT_S_DN",
+        "accepted": "HTTP_ACCEPT",
+        "port": "HTTP_X_FORWARDED_PORT",
+    }
+    return [{kinds.get(how, "HTTP_COOKIE"): f"who={who}"} for who in ("one", "other")]
+
+
+HOW = [how for how in pages.READINGS if how != "scope"]
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("view", ["reading", "areading", "Reading"])
+def test_one_visitors_page_is_never_anothers_however_the_view_finds_out_who_asks(view: str, how: str) -> None:
+    for visitor in visitors(how) * 3:
+        [said] = visitor.values()
+        assert said.removeprefix("who=") in text(Client(), f"/{view}/{how}", **visitor)
+
+
+@pytest.mark.parametrize("view", ["reading", "areading"])
+@pytest.mark.parametrize("how", ["META", "headers", "items", "scope", "other header"])
+def test_one_visitors_page_is_never_anothers_on_an_event_loop(view: str, how: str) -> None:
+    async def main() -> None:
+        for who in ("one", "other") * 3:
+            name = "x-who" if how == "other header" else "cookie"
+            response = await AsyncClient().get(f"/{view}/{how}", headers={name: f"who={who}"})
+            assert f"who={who}" in response.content.decode()
+        await sync_to_async(close)()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "how", ["META", "headers", "other header", "authorization", "address", "certificate", "accepted"]
+)
+def test_what_a_view_has_looked_at_tells_its_answers_apart(how: str) -> None:
+    for visitor in visitors(how) * 3:
+        text(Client(), f"/reading/{how}", **visitor)
+    # That of the first is only to learn from; where it has brought credentials, so is that of the second.
+    assert made[how] == 3
+
+
+@pytest.mark.parametrize("how", ["items", "dict", "headers as text", "environ"])
+def test_the_page_of_a_view_that_looks_at_all_headers_is_kept_for_nobody_else(how: str) -> None:
+    for visitor in visitors(how) * 2:
+        text(Client(), f"/reading/{how}", **visitor)
+    assert made[how] == (3 if how == "environ" else 4)
+
+
+@pytest.mark.parametrize(
+    "how, says",
+    [("META", "Cookie"), ("other key", "X-Who"), ("authorization", "Authorization"), ("address", None)],
+)
+def test_a_page_says_what_its_view_has_looked_at(client: Client, how: str, says: str | None) -> None:
+    [visitor, _] = visitors(how)
+    said = [client.get(f"/reading/{how}", **visitor).get("Vary") for _ in range(3)]  # type: ignore[arg-type]
+    assert said == [says] * 3
+
+
+def test_looking_at_the_url_is_looking_at_nothing_else() -> None:
+    for agent in ("a", "b"):
+        response = Client().get("/addressed", headers={"user-agent": agent, "host": "site.example"})
+        assert response.content == b"addressed 1 http://site.example/ False False"
+        assert not response.has_header("Vary")
+
+
+@override_settings(USE_X_FORWARDED_HOST=True, SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"))
+def test_the_url_may_be_what_a_proxy_says(client: Client) -> None:
+    for host in ("one.example", "other.example") * 2:
+        said = text(client, "/addressed", headers={"x-forwarded-host": host, "x-forwarded-proto": "https"})
+        assert said.endswith(f"https://{host}/ True False")
+    assert made["addressed"] == 2
+
+
+def test_what_a_view_looks_at_its_caller_has_looked_at_too() -> None:
+    for visitor in visitors("other key") * 3:
+        assert visitor["HTTP_X_WHO"] in text(Client(), "/outer", **visitor)
+    assert made["outer"] == 3
+
+
+def test_a_request_is_a_plain_one_before_and_after() -> None:
+    request = RequestFactory().get("/", headers={"x-who": "me", "accept": "text/html"})
+    headers, accepted = request.headers, request.accepted_types
+    environ: Any = request.environ  # type: ignore[attr-defined]
+    pages.writing(request)
+    assert request.META is environ is request.environ  # type: ignore[attr-defined]
+    assert {type(environ), type(request.COOKIES)} == {dict}
+    assert request.headers is headers
+    assert request.accepted_types is accepted
+    assert environ["HTTP_X_WRITTEN"] == environ["X_UPDATED"] == "yes"
+    assert "HTTP_X_WHO" not in environ
+
+
+def test_a_request_with_a_body_neither_gets_nor_makes_an_answer_for_all(client: Client) -> None:
+    # Whoever reads the body is not seen to; GET may have one.
+    sent = client.generic("GET", "/searching?q=a", b"poison", content_type="text/plain")
+    assert sent.content == b"searching 1 a b'poison'"
+    assert text(client, "/searching?q=a") == "searching 2 a "
+
+
+def test_the_encoding_in_which_a_query_is_read_tells_answers_apart(client: Client) -> None:
+    poison = text(client, "/searching?q=%C3%A9", CONTENT_TYPE="text/plain; charset=latin-1")
+    assert poison == "searching 1 Ã© "
+    assert text(client, "/searching?q=%C3%A9") == "searching 2 é "
+
+
+def test_whom_the_server_lets_in_without_a_header_is_told_from_others(client: Client) -> None:
+    text(client, "/api")
+    assert [text(client, "/api", REMOTE_USER=user) for user in ("one", "other") * 2] == [
+        *("api 2 None", "api 3 None"),
+        *("api 2 None", "api 3 None"),
+    ]
+
+
 def test_credentials_that_an_answer_varies_by_tell_answers_apart(client: Client) -> None:
     for _ in range(3):
         for user in ("one", "other"):

@@ -1,14 +1,14 @@
 """What the answer of a view varies by besides the URL, learned by watching the view.
 
-A view tells by ``Vary`` that it has looked at headers. What it does not tell is written on the way out, by
-middleware that comes after everything that decorates the view: that it has looked at the session, that a form's
-token wants a cookie. So while a view runs we watch what it looks at ourselves, and more closely: which cookies by
-name, so that the cookies of an analytics script tell no pages apart; and the session by what is in it, so that a
-cookie which was good for somebody who has logged out since is good for nothing.
+A view tells by ``Vary`` that it has looked at headers, if its author has thought of that. What it cannot tell is
+written on the way out, by middleware that comes after everything that decorates the view: that it has looked at the
+session, that a form's token wants a cookie. So while a view runs we watch what it looks at ourselves (`watched`), and
+more closely: which headers and cookies by name, so that the cookies of an analytics script tell no pages apart; and
+the session by what is in it, so that a cookie which was good for somebody who has logged out since is good for nothing.
 
 Each thing that an answer varies by is a *dimension*: ``header:accept-language``, ``cookie:theme``, ``cookies``
-(all of them) or ``session``. The language and the time zone that are active when the view is called always count,
-and who asks, where somebody has found that out before.
+(all of them), ``meta:REMOTE_ADDR`` (what the server says of the visitor) or ``session``. The language and the time
+zone that are active when the view is called always count, and who asks, where somebody has found that out before.
 """
 
 from __future__ import annotations
@@ -24,48 +24,15 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import LazyObject, empty
 
 from . import responses
+from .watched import EVERYTHING, PLAIN, unwatched, watching
 
 MOST_COOKIES = 16
 """Cookies that are told apart by name; of more, all count."""
 
+MOST_HEADERS = 32
+"""Headers that an answer may vary by; of more, it is not kept."""
+
 Dimensions = frozenset[str]
-
-
-class WatchedCookies(dict[str, str]):
-    """Cookies that note which of them are looked at."""
-
-    def __init__(self, cookies: dict[str, str]) -> None:
-        super().__init__(cookies)
-        self.seen: set[str] = set()
-
-
-def _looking_at_one(name: str) -> Any:
-    method = getattr(dict, name)
-
-    def look(self: WatchedCookies, cookie: Any, *args: Any) -> Any:
-        self.seen.add(f"cookie:{cookie}")
-        return method(self, cookie, *args)
-
-    return look
-
-
-def _looking_at_all(name: str) -> Any:
-    method = getattr(dict, name)
-
-    def look(self: WatchedCookies, *args: Any) -> Any:
-        self.seen.add("cookies")
-        return method(self, *args)
-
-    return look
-
-
-for _name in ("__getitem__", "__contains__", "get", "pop", "setdefault"):
-    setattr(WatchedCookies, _name, _looking_at_one(_name))
-for _name in (
-    *("__iter__", "__reversed__", "__len__", "__repr__", "__eq__", "__ne__", "__or__", "__ror__"),
-    *("keys", "values", "items", "copy", "popitem"),
-):
-    setattr(WatchedCookies, _name, _looking_at_all(_name))
 
 
 class Watch:
@@ -73,18 +40,16 @@ class Watch:
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
-        self.cookies: WatchedCookies = WatchedCookies(request.COOKIES)
+        self.seen: set[str] = set()
+        """The dimensions of what has been looked at."""
         self._visitor = visitor(request)
         self._has_read_messages = hasattr(getattr(request, "_messages", None), "_loaded_data")
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the cookies of the request for as long as this lasts."""
-        unwatched, self.request.COOKIES = self.request.COOKIES, self.cookies
-        try:
+        """Watch the request for as long as this lasts."""
+        with watching(self.request, self.seen):
             yield
-        finally:
-            self.request.COOKIES = unwatched
 
     def refusal(self, response: HttpResponseBase) -> str | None:
         """Return why this answer is for this request alone, or cannot be kept for another reason."""
@@ -100,27 +65,46 @@ class Watch:
             return "it shows messages, or leaves some for the next page"
         if bool(getattr(request, "_csp_nonce", None)):
             return "it holds a nonce of its Content-Security-Policy"
-        if is_personal(request) and "authorization" not in responses.words(response, "Vary"):
+        says_so = "authorization" in responses.words(response, "Vary") or "header:authorization" in self.seen
+        if is_personal(request) and not says_so:
             return "it answers a request with credentials and does not vary by them"
-        if visitor(request) != self._visitor and not self.cookies.seen and not _has_asked_session(request):
+        if visitor(request) != self._visitor and not self._cookies() and not _has_asked_session(request):
             return "it has found out who asks, and neither by the session nor by cookies"
+        if EVERYTHING in self.seen or len(self.seen - self._cookies()) > MOST_HEADERS:
+            return "it has looked at too much of the request"
         return responses.refusal(response)
 
     def learn(self, response: HttpResponseBase) -> Dimensions:
         """Return what the response varies by, and have it say so itself."""
-        seen = {"cookies"} if len(self.cookies.seen) > MOST_COOKIES else set(self.cookies.seen)
-        if _has_asked_session(self.request):
-            seen.add("session")
         said = responses.words(response, "Vary")
-        if seen:
+        cookies = self._cookies()
+        seen = self.seen - cookies
+        if len(cookies) > MOST_COOKIES:
+            cookies = {"cookies"}
+        if _has_asked_session(self.request):
+            cookies.add("session")
+        headers = sorted(one.removeprefix("header:").title() for one in seen if one.startswith("header:"))
+        if told := [*headers, *(["Cookie"] if cookies else [])]:
             # When the answer is served again, nobody on its way out knows that the view has looked.
-            patch_vary_headers(response, ["Cookie"])
-        return frozenset(seen | {"cookies" if name == "cookie" else f"header:{name}" for name in said})
+            patch_vary_headers(response, told)
+        return frozenset(
+            seen | cookies | {"cookies" if name == "cookie" else f"header:{name}" for name in said}
+        )
+
+    def _cookies(self) -> set[str]:
+        """Return which dimensions of what has been looked at are about cookies."""
+        return {one for one in self.seen if one.startswith("cookie") or one == "header:cookie"}
 
 
 def is_personal(request: HttpRequest) -> bool:
     """Tell whether a request brings credentials, which its answer is then likely to depend on."""
-    return bool(request.META.get("HTTP_AUTHORIZATION") or request.META.get("REMOTE_USER"))
+    return bool(unwatched(request, "HTTP_AUTHORIZATION") or unwatched(request, "REMOTE_USER"))
+
+
+def has_body(request: HttpRequest) -> bool:
+    """Tell whether a request brings more than its URL and headers, of which nobody would see that it is read."""
+    length = unwatched(request, "CONTENT_LENGTH")
+    return str(length or "0") != "0" or unwatched(request, "HTTP_TRANSFER_ENCODING") is not None
 
 
 def visitor(request: HttpRequest) -> tuple[str, str] | None:
@@ -149,6 +133,9 @@ def values(request: HttpRequest, dimensions: Dimensions) -> Sequence[Any]:
     """Return what tells this request from others in these dimensions."""
     # Before the session is asked, by which the visitor may become known.
     found: list[Any] = [visitor(request), translation.get_language(), timezone.get_current_timezone_name()]
+    # By its type a request says in which encoding its query is to be read. Who the server has let in need not have
+    # sent a header: a certificate will do.
+    found += [request.encoding, unwatched(request, "CONTENT_TYPE") or "", unwatched(request, "REMOTE_USER")]
     for dimension in sorted(dimensions):
         found += [dimension, _value(request, dimension)]
     return found
@@ -158,6 +145,9 @@ def _value(request: HttpRequest, dimension: str) -> Any:
     kind, _, name = dimension.partition(":")
     if kind == "header":
         return request.headers.get(name)
+    if kind == "meta":
+        value = request.META.get(name)
+        return value if isinstance(value, PLAIN) else repr(value)
     if kind == "cookie":
         return request.COOKIES.get(name)
     if kind == "cookies":

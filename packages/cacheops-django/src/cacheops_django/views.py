@@ -24,7 +24,9 @@ from cacheops_core.keys import call_key
 from . import conf
 from .results import Results, Sample
 from .shelves import ProjectShelf, Shelf
+from .varying import has_body
 from .visits import Visit
+from .watched import unwatched
 
 __all__ = ["CachedView", "ViewDecorator", "cached_view", "cached_view_as", "decorator"]
 
@@ -84,7 +86,7 @@ class CachedView(Generic[P, R]):
             raise ConfigurationError(
                 f"{function!r} is cached as a view and got no request first, but {request!r}"
             )
-        if request.method not in ("GET", "HEAD") or not conf.current().enabled:
+        if request.method not in ("GET", "HEAD") or not conf.current().enabled or has_body(request):
             return None
         page = self._page(request, tuple(rest), named)
         return Visit(self._shelf, function, instance, request, page)
@@ -175,7 +177,7 @@ def url_of(page: str | HttpRequest) -> tuple[Any, ...]:
     """Return what tells a URL from others: its scheme, host, path and what stands in its query, in no order."""
     if isinstance(page, HttpRequest):
         scheme, host, path = page.scheme or "", page.get_host(), page.path
-        query = page.META.get("QUERY_STRING", "")
+        query = unwatched(page, "QUERY_STRING") or ""
     else:
         parts = urlsplit(page)
         scheme, host, path, query = parts.scheme, parts.netloc, unquote(parts.path) or "/", parts.query
