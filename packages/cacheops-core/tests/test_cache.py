@@ -4,10 +4,13 @@ import logging
 import os
 import pickle
 import threading
+import time
+from math import inf
 
 import pytest
 import redis
 
+from cacheops_core import verbs
 from cacheops_core.cache import Cache, connect
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError, CacheMiss, ConfigurationError
@@ -135,7 +138,29 @@ def test_the_youngest_stamp_tells_when_it_was_born(cache, redis_client):
     lookup = cache.fetch("k", DRINKS)
     [born] = lookup.youngest.values()
     assert 0 <= born - (seconds * 1_000_000 + microseconds) < 60_000_000
-    assert cache.youngest == lookup.youngest
+
+
+def test_stamps_are_known_since_this_process_saw_them_first(cache):
+    before = time.monotonic()
+    first, second = cache.fetch("k", DRINKS), cache.fetch("j", DRINKS)
+    assert before <= first.known_since == second.known_since <= time.monotonic()
+    cache.invalidate("product")
+    third = cache.fetch("k", DRINKS)
+    assert third.known_since > first.known_since
+
+
+def test_stamps_that_are_not_remembered_are_known_anew(cache, monkeypatch):
+    monkeypatch.setattr(verbs, "KNOWN_DEPENDENCIES", 2)
+    first = cache.fetch("k", DRINKS)
+    for number in range(2):
+        cache.fetch("k", {"other": [{"a": number}]})
+    assert len(cache._seen) == 2
+    assert cache.fetch("k", DRINKS).known_since > first.known_since
+
+
+def test_what_may_not_be_filled_is_not_known(cache):
+    with cache.writing("product"):
+        assert cache.fetch("k", DRINKS).known_since == inf
 
 
 def test_a_lookup_that_may_not_be_filled_has_no_youngest_stamp(cache):

@@ -14,12 +14,10 @@ from numbering import go_on_counting
 from testapp.models import Category, Club, Post, Tag
 
 from cacheops_core.cache import Cache
-from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError
-from cacheops_core.stamps import FORMAT, StampKeys
+from cacheops_core.stamps import GENERATION, NONCE
 from cacheops_core.testing import count_round_trips
-from cacheops_core.verbs import Lookup
-from cacheops_django import caches, reasons, snapshots, transactions
+from cacheops_django import caches, reasons, transactions
 from cacheops_django.invalidation import invalidate_obj
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -378,13 +376,33 @@ def test_a_snapshot_is_not_stored_under_stamps_that_are_younger() -> None:
     assert not is_cached(clubs)
 
 
-@pytest.mark.parametrize("run, is_known", [(b"this", True), (b"next", False)])
-def test_a_snapshot_is_not_compared_with_the_clock_of_another_server(run: bytes, is_known: bool) -> None:
-    # That of the server which took over is behind.
-    generation = struct.pack(">Q4s4s", 5, b"abcd", run)
-    stamps = StampKeys.of("", Dependencies.coerce({"t": []}))
-    lookup = Lookup("", stamps, None, head=FORMAT + generation + generation + generation[:12])
-    assert snapshots._is_known(lookup, {b"this": 7}) is is_known
+def set_births_back(table: str) -> None:
+    """Let the stamps of a table be those that were born after the server's clock had been set back."""
+    client = caches.current().driver.client
+    for key in [*client.scan_iter(match=f"*c:{{{table}}}:*")]:
+        generation, birth, drawn = struct.unpack(f">{GENERATION}sQ{NONCE}s", client.get(key))
+        client.set(key, struct.pack(f">{GENERATION}sQ{NONCE}s", generation, birth - 3600 * 1_000_000, drawn))
+
+
+def test_a_snapshot_is_not_stored_under_stamps_that_are_younger_and_look_older() -> None:
+    with repeatable_read():
+        Tag.objects.nocache().get(pk=1)
+        somebody_writes("testapp_club")
+        answer(clubs)  # acquires stamps
+        set_births_back("testapp_club")
+        answer(clubs)
+    assert not is_cached(clubs)
+    assert is_cached(clubs)  # by whom there is no doubt about
+
+
+def test_stamps_count_in_a_snapshot_once_they_were_seen_before_it() -> None:
+    for is_stored in (False, True):
+        with repeatable_read():
+            Tag.objects.nocache().get(pk=1)
+            if not is_stored:
+                somebody_writes("testapp_club")
+            answer(clubs)
+    assert is_cached(clubs)
 
 
 def test_a_snapshot_is_stored_under_stamps_that_are_older() -> None:

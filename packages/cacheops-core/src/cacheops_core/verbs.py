@@ -6,10 +6,12 @@ Here is what the protocol needs: looking up, filling, and all that writers do.
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from math import inf
 from os import urandom
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -65,6 +67,8 @@ class Lookup:
     """The right to keep a copy."""
     told: Callable[[bool], None] | None = None
     """Called with whether an answer was stored, where somebody wants to know."""
+    known_since: float = inf
+    """When this process saw this head first that it still remembers, by ``time.monotonic()``: its stamps are older."""
 
     @property
     def youngest(self) -> Births:
@@ -85,10 +89,8 @@ class Verbs:
         )
         self.registries: flows.Registries = {}
         """The schemes of each table as last seen by this process: a hint on which fields of a row matter."""
-        self._seen: set[bytes] = set()
-        """Heads whose stamps have been looked at for the youngest."""
-        self.youngest: Births = {}
-        """The youngest stamps that this process has seen, in microseconds of each server's own clock."""
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+        """Heads, and when each was first seen."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
         self.near: Near = Near.of(self.options)
         """The copies that this process has of what is asked for with ``near``."""
@@ -198,16 +200,15 @@ class Verbs:
         elif lookup.head is None or self._is_longer_than_usual(lookup.timeout):
             # The stamps may be there, and still end sooner than an answer that is to be kept for long.
             yield from self._acquiring(lookup)
-        if lookup.head is not None and lookup.head not in self._seen:
-            self._see(lookup.head, lookup.youngest)
+        if lookup.head is not None:
+            lookup.known_since = self._seen.get(lookup.head) or self._see(lookup.head)
 
-    def _see(self, head: bytes, births: Births) -> None:
+    def _see(self, head: bytes) -> float:
         if len(self._seen) >= KNOWN_DEPENDENCIES:
-            self._seen.clear()
-        self._seen.add(head)
-        for run, birth in births.items():
-            if birth > self.youngest.get(run, 0):
-                self.youngest[run] = birth
+            self._seen.popitem(last=False)
+        # Two threads may do so at once: the later moment claims less.
+        self._seen[head] = moment = time.monotonic()
+        return moment
 
     def _looking_for_a_value(self, lookup: Lookup) -> Flow[None]:
         # What depends on nothing is a value of the simple cache, and may be stored at any time.

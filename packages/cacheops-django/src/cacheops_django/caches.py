@@ -21,7 +21,6 @@ from cacheops_core.cache import Cache
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.forks import module_lock
 from cacheops_core.options import CacheOptions
-from cacheops_core.stamps import Births
 from cacheops_core.units import Change
 
 from . import conf
@@ -134,15 +133,6 @@ def of_counters() -> Cache:
     """Return the cache beside whose keys all processes count: one, whatever the prefix is a function of."""
     prefix = conf.current().prefix
     return _under(prefix if isinstance(prefix, str) else CacheOptions().prefix)
-
-
-def youngest() -> Births:
-    """Return the youngest stamps that this process has seen, in microseconds of each server's own clock."""
-    made, births = _made, Births()
-    for cache in () if made is None else list(made.by_prefix.values()):
-        for run, birth in dict(cache.youngest).items():
-            births[run] = max(birth, births.get(run, 0))
-    return births
 
 
 def owes() -> bool:

@@ -2,8 +2,17 @@
 
 The story: a transaction sees the database as of its first statement. Then somebody commits and releases. The
 transaction misses, acquires stamps that are younger than the write, reads the rows of before it, and stores them: stale
-for everybody. So in such a transaction only stamps count that are known to have been born before its snapshot. A
-replica tells the same story, a few seconds behind, and so does SQLite while a cursor stands in the middle of its rows.
+for everybody. So in such a transaction only stamps count that this process has seen before the snapshot, by its own
+steady clock. A replica tells the same story, a few seconds behind, and so does SQLite while a cursor stands in the
+middle of its rows.
+
+*The clock that was set back.* Stamps tell when they were born, and one could compare that with the youngest that was
+known before the snapshot. But the transaction sees the database, then the server's clock goes back by a minute, then
+somebody writes and somebody else acquires a stamp: by its birth it is older than the snapshot, and it stands for rows
+that the transaction cannot see. Whoever has seen a stamp with its own eyes needs no clock but its own.
+
+That a replica is at most so many seconds behind is a promise of its owner's, and those are counted by the server's
+clock: what the clock is set forward by meanwhile is missing from them.
 """
 
 from __future__ import annotations
@@ -16,7 +25,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from cacheops_core.cache import Lookup
 from cacheops_core.flows import Command, Flow
-from cacheops_core.stamps import Births
 
 from . import caches, conf
 from .transactions import is_open, work_of
@@ -34,7 +42,7 @@ def may_fill(connection: Connection, lookup: Lookup) -> bool:
     if (connection.vendor == "sqlite" and work.open_cursors) or _is_behind(connection, lookup):
         # An iterator that is not at its end keeps SQLite's snapshot even outside of transactions.
         return False
-    if not is_open(connection) or work.snapshot is None or _is_known(lookup, work.snapshot):
+    if not is_open(connection) or work.snapshot is None or lookup.known_since < work.snapshot:
         return True
     if work.is_repeatable is None:
         work.is_repeatable = _is_repeatable(connection)
@@ -49,11 +57,6 @@ def open_cursor(connection: Connection) -> Iterator[None]:
         yield
     finally:
         work_of(connection).open_cursors -= 1
-
-
-def _is_known(lookup: Lookup, snapshot: Births) -> bool:
-    """Tell whether all stamps were born before the snapshot; times of different servers are not compared."""
-    return all(birth <= snapshot.get(run, 0) for run, birth in lookup.youngest.items())
 
 
 def _is_behind(connection: Connection, lookup: Lookup) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,7 +23,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from cacheops_core import units
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import Row
-from cacheops_core.stamps import Births
 
 from . import caches, scopes, tables
 from .announcements import announce
@@ -51,8 +51,8 @@ class Work:
         """All tables that were written, invalidation wanted or not: they are read past the cache."""
         self.published = 0
         """How many of the unit's changes a test has "committed" already."""
-        self.snapshot: Births | None = None
-        """The youngest stamps that were known when the transaction saw the database first."""
+        self.snapshot: float | None = None
+        """When the transaction saw the database first, by ``time.monotonic()``."""
         self.is_repeatable: bool | None = None
         """Whether all its reads see one snapshot; None until somebody needs to know."""
         self.is_expected = False
@@ -301,7 +301,7 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
         connection.__dict__["_cacheops_isolation"] = True
     if connection.in_atomic_block or is_open(connection):
         if work.snapshot is None:
-            work.snapshot = caches.youngest()
+            work.snapshot = time.monotonic()
         if not work.is_expected and not READS.match(text):
             note(work, EVERY_TABLE, None, is_tracked=False)
     return execute(sql, params, many, context)
