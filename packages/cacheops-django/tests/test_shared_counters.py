@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.test import override_settings
 from testapp.models import Tag
 
@@ -43,7 +44,12 @@ def ask(times: int = 3) -> None:
 
 
 def end_request() -> None:
-    request_finished.send(sender=None)
+    # As Django's client for tests does: its own receiver would close the connection that the test's transaction is on.
+    request_finished.disconnect(close_old_connections)
+    try:
+        request_finished.send(sender=None)
+    finally:
+        request_finished.connect(close_old_connections)
 
 
 def test_counts_are_sent_when_a_request_ends():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from testapp.models import Category, Post, Tag
@@ -65,7 +66,8 @@ def test_the_panel_shows_what_was_asked_and_dropped():
     text = text_of(Client().get("/"))
     assert "2 hits" not in text
     assert "1 hit, 2 misses" in text
-    assert "tags whose name is &lt;b&gt;" in text
+    # Where case does not count, a name does not narrow.
+    assert connection.vendor == "mysql" or "tags whose name is &lt;b&gt;" in text
     assert "order_by" in text
     assert "toolbar_pages.tag_names" in text
     assert "any of the tags" in text
