@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import time
 
@@ -16,6 +17,8 @@ def main() -> int:
     parser.add_argument("--large", action="store_true", help="also those that take minutes")
     parser.add_argument("--only", default="", help="those with this text in their names")
     options = parser.parse_args()
+    # Of those who go on while the server is away, each says so each time.
+    logging.getLogger("cacheops").setLevel(logging.ERROR)
     wrong = 0
     for name, scenario in {**SCENARIOS, **(LARGE if options.large else {})}.items():
         if options.only in name:

@@ -2,8 +2,8 @@
 
 The actors are the real flows. They take one request at a time, which the simulated server answers by the
 real scripts. Between any two steps a key may be lost, a writer may die, the deadline of a unit may pass (of a
-dead unit: always), and a server may take over that knows the keys as they once were, as often as the scenario
-allows. In each state that can be reached it must hold that
+dead unit: always), a request or its answer may be lost, and a server may take over that knows the keys as they once
+were, as often as the scenario allows. In each state that can be reached it must hold that
 
 - an answer that is served is no older than what had been returned to a writer before the read began, and
 - once all is quiet, nothing that would be served is older than the database.
@@ -22,18 +22,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
-from unittest import mock
 
 from cacheops_core import flows
 from cacheops_core.computing import ComputingVerbs
 from cacheops_core.conditions import Dependencies
-from cacheops_core.flows import Flow, Work
+from cacheops_core.flows import Work
 from cacheops_core.scripts import Script
 from cacheops_core.units import Unit
 
+from .actors import (
+    AWAY,
+    Asked,
+    Owing,
+    Replies,
+    Untracked,
+    Versions,
+    advance,
+    after_commit,
+    owing,
+    reading_late,
+    writing,
+)
 from .keyspace import EMPTY, Keyspace, Server, fences, with_expired, without
-
-Replies = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Scenario:
     readers: tuple[Mapping[str, Any], ...]
     """What each reader depends on; every write changes every answer."""
 
-    writers: tuple[Mapping[str, Any], ...]
+    writers: tuple[Mapping[str, Any] | Untracked | Owing, ...]
     """What each writer changes: rows by table, None for the whole table."""
 
     rounds: int = 2
@@ -53,6 +63,9 @@ class Scenario:
     crashes: int = 0
     expiries: int = 0
     """How often the deadline of a unit passes that still lives."""
+
+    outages: int = 0
+    """How often a request of one who goes on without does not arrive, or its answer does not."""
 
     reverts: int = 0
     """How often a server takes over that knows the keys as they were at some earlier moment: one that restarts
@@ -68,16 +81,6 @@ class Scenario:
 
     is_late_writer: bool = False
     """Whether writers put their fences only after they have committed: a mutation."""
-
-
-class Versions:
-    """A serializer of the numbers that stand for answers: versions of the database."""
-
-    def dumps(self, value: int) -> bytes:
-        return b"%d" % value
-
-    def loads(self, payload: bytes) -> int:
-        return int(payload)
 
 
 class Violation(AssertionError):
@@ -114,6 +117,7 @@ class World(NamedTuple):
     crashes: int
     expiries: int
     reverts: int
+    outages: int
     run: int = 1
     """How many servers there have been."""
     saved: Keyspace | None = None
@@ -137,8 +141,8 @@ class Explorer:
         """Return the number of states, all of which keep the promise; raise Violation at the first that does not."""
         scenario = self.scenario
         readers, writers = (Reader(),) * len(scenario.readers), (Writer(),) * len(scenario.writers)
-        budget = (scenario.losses, scenario.crashes, scenario.expiries, scenario.reverts)
-        start = World(EMPTY, 1, 0, 0, readers, writers, *budget)
+        faults = (scenario.losses, scenario.crashes, scenario.expiries, scenario.reverts, scenario.outages)
+        start = World(EMPTY, 1, 0, 0, readers, writers, *faults)
         parents: dict[World, tuple[World, str] | None] = {start: None}
         queue = deque([start])
         while queue and len(parents) < limit:
@@ -186,8 +190,8 @@ class Explorer:
         verbs = ComputingVerbs(Versions(), None, {"prefix": "", "max_schemes": self.scenario.max_schemes})
         dependencies = Dependencies.coerce(self.scenario.readers[number])
         if self.scenario.is_late:
-            return _advance(_reading_late(verbs, dependencies), replies)
-        return _advance(verbs.computing(b"k", dependencies, int), replies)
+            return advance(reading_late(verbs, dependencies), replies)
+        return advance(verbs.computing(b"k", dependencies, int), replies)
 
     # Writers
 
@@ -196,6 +200,11 @@ class Explorer:
         if not isinstance(request, Work):
             after, reply = self._answer(world, request)
             yield f"W{number}", self._written(after, number, writer, reply)
+            if world.outages and isinstance(self.scenario.writers[number], Owing):
+                left = world.outages - 1
+                unasked, untold = world._replace(outages=left), after._replace(outages=left)
+                yield f"W{number} is not heard", self._written(unasked, number, writer, AWAY)
+                yield f"W{number} does not hear", self._written(untold, number, writer, AWAY)
             return
         version = world.database + 1
         committed = writer._replace(version=version)
@@ -205,18 +214,36 @@ class Explorer:
 
     def _written(self, world: World, number: int, writer: Writer, reply: Any) -> World:
         writer = writer._replace(replies=(*writer.replies, reply))
-        request, _ = self._asked_by_writer(number, writer.replies)
+        request, result = self._asked_by_writer(number, writer.replies)
         if request is None:
-            writer = Writer((), writer.version, "done")
-            world = world._replace(returned=max(world.returned, writer.version))
+            kept = writer.version if self._is_kept(world, number, result) else 0
+            if isinstance(result, Asked) and result.served is not None and result.served < kept:
+                raise Violation(f"W{number} is served {result.served}, but had written {kept} itself")
+            writer = Writer((), kept, "done")
+            world = world._replace(returned=max(world.returned, kept))
         return world._replace(writers=_put(world.writers, number, writer))
 
+    def _is_kept(self, world: World, number: int, result: Any) -> bool:
+        """Tell whether the promise holds from now on for what a writer has written."""
+        if self.scenario.writers[number] is Untracked.FORGETS:
+            # Who has asked the database by now, and has yet to store the answer, has not heard of it.
+            return not any(type(reply) is int for reader in world.readers for reply in reader.replies)
+        return not isinstance(result, Asked) or not result.is_owing
+
     def _advance_writer(self, number: int, replies: Replies) -> tuple[Any, Any]:
-        verbs = ComputingVerbs(Versions(), None, {"prefix": ""})
+        kind = self.scenario.writers[number]
+        verbs = ComputingVerbs(Versions(), None, {"prefix": "", "degrade": isinstance(kind, Owing)})
+        dependencies = Dependencies.coerce(self.scenario.readers[0])
+        if kind is Untracked.SWEEPS:
+            return advance(after_commit(verbs.sweeping()), replies)
+        if kind is Untracked.FORGETS:
+            return advance(after_commit(verbs.forgetting(verbs.key_of(b"k", dependencies))), replies)
         unit = Unit(_id=f"u{number}")
-        for table, rows in self.scenario.writers[number].items():
+        for table, rows in (kind.changes if isinstance(kind, Owing) else kind).items():
             unit.add(table, rows)
-        return _advance(_writing(verbs, unit, self.scenario.is_late_writer), replies)
+        if isinstance(kind, Owing):
+            return advance(owing(verbs, unit, dependencies), replies)
+        return advance(writing(verbs, unit, self.scenario.is_late_writer), replies)
 
     # What goes wrong
 
@@ -226,7 +253,9 @@ class Explorer:
                 lost = world._replace(keyspace=without(world.keyspace, key), losses=world.losses - 1)
                 yield f"{key.decode()} is lost", lost
         for number, writer in enumerate(world.writers):
-            if writer.state == "alive" and writer.replies and world.crashes:
+            # Of the others, what the dead had yet to do is not promised.
+            may_die = isinstance(self.scenario.writers[number], Mapping)
+            if writer.state == "alive" and writer.replies and may_die and world.crashes:
                 dead = _put(world.writers, number, Writer((), writer.version, "dead"))
                 yield f"W{number} dies", world._replace(writers=dead, crashes=world.crashes - 1)
             # One that is done may be back in a fence as the next server knows it.
@@ -250,8 +279,9 @@ class Explorer:
             request, _ = self._asked_by_reader(number, ())
             _, reply = self._run(world.keyspace, world.clock, request, _run(world))
             request, result = self._asked_by_reader(number, (_frozen(reply),))
-            if request is None and result < world.database:
-                raise Violation(f"all is quiet, and R{number} would be served {result} of {world.database}")
+            newest = max(world.returned, *(writer.version for writer in world.writers))
+            if request is None and result < newest:
+                raise Violation(f"all is quiet, and R{number} would be served {result} of {newest}")
 
     # The server
 
@@ -275,54 +305,24 @@ class Explorer:
         return "\n".join(reversed(lines)) + f"\n({len(parents)} states)"
 
 
-def _reading_late(verbs: ComputingVerbs, dependencies: Dependencies) -> Flow[int]:
-    lookup = yield from verbs.looking_up(b"k", dependencies)
-    if lookup.is_hit:
-        return int(lookup.value)
-    value = yield Work(int)
-    lookup = yield from verbs.looking_up(b"k", dependencies)
-    yield from verbs.filling(lookup, value)
-    return int(value)
-
-
-def _writing(verbs: ComputingVerbs, unit: Unit, is_late: bool) -> Flow[None]:
-    if is_late:
-        yield Work(int)
-    yield from verbs.fencing(unit)
-    if not is_late:
-        yield Work(int)
-    yield from verbs.releasing(unit)
-
-
-def _advance(flow: Flow[Any], replies: Replies) -> tuple[Any, Any]:
-    """Return what a flow asks for after these replies, or None and its result."""
-    # Drawn bytes only guard against a clock that is set back, and this one never is.
-    with mock.patch("cacheops_core.verbs.urandom", bytes):
-        try:
-            request = next(flow)
-            for reply in replies:
-                request = flow.send(reply)
-        except StopIteration as stop:
-            return None, stop.value
-    return request, None
-
-
 BIRTH = re.compile(rb"\0{7}(.)\0{4}", re.DOTALL)
 """A birth while the clock is below 256: nothing else in a keyspace has zeros in it."""
 
 
 def canonical(world: World) -> World:
     """Return the same state with its births numbered from 1, in their order."""
-    held = (world.keyspace, world.saved or (), *(reader.replies for reader in world.readers))
+    held = (world.keyspace, world.saved or (), *(actor.replies for actor in (*world.readers, *world.writers)))
     found = frozenset[bytes]().union(*map(_births, held))
     if world.clock == len(found) + 1:
         return world
     births = b"".join(sorted(found))
     readers = tuple(reader._replace(replies=_renamed(reader.replies, births)) for reader in world.readers)
+    writers = tuple(writer._replace(replies=_renamed(writer.replies, births)) for writer in world.writers)
     return world._replace(
         keyspace=_renamed(world.keyspace, births),
         saved=world.saved and _renamed(world.saved, births),
         readers=readers,
+        writers=writers,
         clock=len(births) + 1,
     )
 

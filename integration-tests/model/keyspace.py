@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from hashlib import sha1
 from typing import Any
 
@@ -178,6 +179,14 @@ class Server:
     def do_set(self, key: bytes, value: bytes, *_: bytes) -> bool:
         self._keys[key] = value
         return True
+
+    def do_scan(self, cursor: bytes, _: bytes, pattern: bytes, *__: bytes) -> list[Any]:
+        # One key at a time, in their order, so that anything may happen between any two. The cursor is the last name.
+        last = int(cursor).to_bytes((int(cursor).bit_length() + 7) // 8, "big")
+        for key in sorted(self._keys):
+            if key > last and fnmatchcase(key.decode(), pattern.decode()):
+                return [b"%d" % int.from_bytes(key, "big"), [key]]
+        return [b"0", []]
 
     def do_sismember(self, key: bytes, member: bytes) -> int:
         return int(member in self._of(key, frozenset, frozenset()))
