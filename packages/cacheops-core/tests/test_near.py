@@ -20,6 +20,9 @@ DRINKS = {"product": [{"category": 7}]}
 BOOKS = {"product": [{"category": 8}]}
 SEVEN, EIGHT = "p:c:{product}:category=7", "p:c:{product}:category=8"
 PRODUCT, SHOP = "p:g:{product}", "p:g:{shop}"
+HEAD, NEXT_HEAD = bytes(500), bytes([1]) * 500
+BORN, BORN_NEXT = "=" + "00" * 16, "=" + "01" * 16
+"""How a message names the generations of these heads."""
 
 
 class Clock:
@@ -54,8 +57,8 @@ def ticket(near, key="k", dependencies=DRINKS, name="p:e:1"):
     return near.ticket(key, name, StampKeys.of("p:", Dependencies.coerce(dependencies)))
 
 
-def keep(near, key="k", value=1, dependencies=DRINKS, lifetime=60.0, size=10, name="p:e:1"):
-    near.keep(ticket(near, key, dependencies, name), value, None, size, lifetime)
+def keep(near, key="k", value=1, dependencies=DRINKS, lifetime=60.0, size=10, name="p:e:1", head=HEAD):
+    near.keep(ticket(near, key, dependencies, name), head, value, None, size, lifetime)
 
 
 # Keeping
@@ -67,21 +70,28 @@ def test_a_copy_is_found_by_its_key(near):
     assert near.get(("Product", 2)) is MISS
 
 
+def test_a_copy_under_another_generation_takes_the_place_of_all_that_were_made_before(near):
+    keep(near, "k")
+    keep(near, "both", dependencies={"product": [{"category": 8}], "shop": [{"id": 1}]}, head=NEXT_HEAD)
+    keep(near, "other", dependencies={"shop": []}, head=NEXT_HEAD)
+    assert [near.get(key) for key in ("k", "both", "other")] == [MISS, 1, 1]
+
+
 def test_what_can_change_is_loaded_anew_each_time(near):
-    near.keep(ticket(near), b"[]", lambda payload: [payload], 2, 60)
+    near.keep(ticket(near), HEAD, b"[]", lambda payload: [payload], 2, 60)
     near.get("k").append("mine")
     assert near.get("k") == [b"[]"]
 
 
 def test_what_does_not_load_any_more_is_a_miss(near):
-    near.keep(ticket(near), b"", {}.__getitem__, 0, 60)
+    near.keep(ticket(near), HEAD, b"", {}.__getitem__, 0, 60)
     assert near.get("k", "nothing") == "nothing"
 
 
 def test_a_copy_ends_its_age_after_the_question(near, clock):
     asked = ticket(near)
     clock.now += 0.6
-    near.keep(asked, 1, None, 1, 60)
+    near.keep(asked, HEAD, 1, None, 1, 60)
     clock.now += 0.3
     assert near.get("k") == 1
     clock.now += 0.2
@@ -97,7 +107,7 @@ def test_a_copy_ends_with_its_entry_if_that_is_sooner(near, clock):
 def test_an_answer_that_took_longer_than_an_age_is_not_kept(near, clock):
     asked = ticket(near)
     clock.now += 2
-    near.keep(asked, 1, None, 1, 60)
+    near.keep(asked, HEAD, 1, None, 1, 60)
     assert len(near) == 0
 
 
@@ -177,10 +187,22 @@ DROPPED = {
     "a table": (lambda near: near.drop_stamps(PRODUCT, None), {"drinks", "books", "all", "kettles", "both"}),
     "the other table": (lambda near: near.drop_stamps(SHOP, None), {"shops", "both"}),
     "a message": (
-        lambda near: near.hear(f"{PRODUCT}\n{SEVEN}\n{EIGHT}".encode()),
+        lambda near: near.hear(f"{PRODUCT}\n{BORN}\n{SEVEN}\n{EIGHT}".encode()),
         {"drinks", "books", "both"},
     ),
-    "a message of any row": (lambda near: near.hear(f"{PRODUCT}\np:c:{{product}}:".encode()), {"all"}),
+    "a message of any row": (
+        lambda near: near.hear(f"{PRODUCT}\n{BORN}\np:c:{{product}}:".encode()),
+        {"all"},
+    ),
+    "a message of no row": (lambda near: near.hear(f"{PRODUCT}\n{BORN}".encode()), set()),
+    "a message of another generation": (
+        lambda near: near.hear(f"{PRODUCT}\n{BORN_NEXT}\n{SEVEN}".encode()),
+        {"drinks", "books", "all", "kettles", "both"},
+    ),
+    "a message of no generation": (
+        lambda near: near.hear(f"{PRODUCT}\n{SEVEN}".encode()),
+        {"drinks", "books", "all", "kettles", "both"},
+    ),
     "a message of a table": (lambda near: near.hear(SHOP.encode()), {"shops", "both"}),
     "a message of an unknown table": (lambda near: near.hear(b"p:g:{nothing}"), set()),
     "a message of an entry": (lambda near: near.hear(b"p:e:books"), {"books"}),
@@ -228,7 +250,7 @@ def test_many_rows_drop_the_whole_table(near):
 # Refusing
 
 SINCE = {
-    "its stamp has gone": lambda near: near.hear(f"{PRODUCT}\n{SEVEN}".encode()),
+    "its stamp has gone": lambda near: near.hear(f"{PRODUCT}\n{BORN}\n{SEVEN}".encode()),
     "another stamp of its table has gone": lambda near: near.drop_stamps(PRODUCT, [EIGHT]),
     "its table has been written here": lambda near: near.drop_rows(TableKeys.of("p:", "product"), None),
     "its entry has been dropped": lambda near: near.hear(b"p:e:1"),
@@ -244,14 +266,14 @@ SINCE = {
 def test_an_answer_is_not_kept_if_since_the_question(near, happens):
     asked = ticket(near)
     happens(near)
-    near.keep(asked, 1, None, 1, 60)
+    near.keep(asked, HEAD, 1, None, 1, 60)
     assert near.get("k") is MISS
 
 
 def test_an_answer_is_kept_though_another_table_has_changed(near):
     asked = ticket(near)
     near.hear(b"p:g:{shop}")
-    near.keep(asked, 1, None, 1, 60)
+    near.keep(asked, HEAD, 1, None, 1, 60)
     assert near.get("k") == 1
 
 
@@ -270,7 +292,7 @@ def test_what_is_kept_while_the_stamps_of_a_write_are_named_goes_with_it(near):
 
     class Row(dict):
         def keys(self):
-            keeper = threading.Thread(target=near.keep, args=(asked, 1, None, 1, 60))
+            keeper = threading.Thread(target=near.keep, args=(asked, HEAD, 1, None, 1, 60))
             keeper.start()
             keeper.join(0.05)  # it waits for us
             threads.append(keeper)

@@ -169,9 +169,10 @@ def test_a_write_says_once_what_it_has_fenced(reader, other):
     assert reader.listen() == 1
 
 
-def test_a_write_to_what_nobody_caches_says_so_once(reader, other):
+def test_a_write_to_what_nobody_caches_says_so_before_and_after(reader, other):
+    """Nobody knows whether there had been a registry, which was lost in between."""
     with other.writing(DRINK):
-        pass
+        assert reader.listen() == 1
     assert reader.listen() == 1
 
 
@@ -342,6 +343,48 @@ def test_what_is_filled_where_nobody_knew_of_a_registry_goes_with_the_release(re
     lose_fences(redis_client)
     assert reader.read("old") == reader.read("new") == "old"
     redis_client.delete("p:s:{product}", "p:g:{product}")
+    writer.release(unit)
+    reader.listen()
+    assert reader.read("new") == "new"
+
+
+def test_what_is_filled_where_the_registry_is_lost_after_a_fence_goes_with_the_release(
+    reader, writer, redis_client
+):
+    reader.read()
+    unit = unit_of(DRINK)
+    writer.fence(unit)
+    reader.listen()
+    lose_fences(redis_client, "p:c:*")
+    assert reader.read("old") == reader.read("new") == "old"
+    redis_client.delete("p:s:{product}")
+    writer.release(unit)
+    reader.listen()
+    assert reader.read("new") == "new"
+
+
+@pytest.mark.parametrize("lost", [["p:s:{product}"], ["p:s:{product}", "p:g:{product}"]], ids=["it", "all"])
+def test_a_copy_goes_though_a_new_registry_lacks_its_scheme(reader, writer, redis_client, lost):
+    """The new registry."""
+    reader.read()
+    redis_client.delete(*lost)
+    writer.get_or_compute("other", {"product": [{"id": 3}]}, int)
+    with writer.writing(DRINK):
+        reader.listen()
+    assert reader.read("new") == "new"
+
+
+def test_a_copy_goes_with_the_release_though_a_new_registry_lacks_its_scheme(reader, writer, redis_client):
+    """A fence is lost, and what keeps others from making a registry, and then the registry."""
+    reader.read()
+    writer.get_or_compute("other", {"product": [{"id": 3}]}, int)
+    unit = unit_of(DRINK)
+    writer.fence(unit)
+    reader.listen()
+    redis_client.delete("p:c:{product}:category=7")
+    assert reader.read("old") == reader.read("new") == "old"
+    redis_client.delete("p:f:{product}", "p:s:{product}")
+    writer.get_or_compute("third", {"product": [{"id": 4}]}, int)
     writer.release(unit)
     reader.listen()
     assert reader.read("new") == "new"

@@ -67,6 +67,10 @@ def test_the_youngest_stamps_tell_the_age_of_a_head():
     assert TWO.youngest(TWO.head(FOUND, RUNS)) == {b"runa": 5, b"runb": 4}
 
 
+def test_a_head_tells_the_generation_of_each_table():
+    assert TWO.generations(TWO.head(FOUND, RUNS)) == [A, B]
+
+
 def test_a_head_of_nothing_has_no_age():
     nothing = StampKeys.of("", Dependencies())
     assert nothing.head([], b"") == FORMAT

@@ -41,6 +41,10 @@ every few seconds, and turn ourselves off if there is none; until then copies li
 *The forked worker.* A server process with warm copies forks. Its threads stay behind, so nobody listens in the child,
 and a lock may be held for ever by a thread that is not there. The child begins with no copies and a new lock.
 
+*The new registry.* R keeps a copy by category. The server evicts the registry, and whoever asks next, by the id, makes
+another one, and a new generation with it. W's fence tells which of its row's stamps are no more: the one by id, as
+far as that registry knows. Here it tells the generation too. R's copy was made under another one, and goes.
+
 *The lost fence.* W fences, the fence is evicted, R asks, fills with the old row and keeps it, W commits. Here W's
 release finds a stamp in its fence's place, drops it and publishes it; in W's own process W drops the copy.
 
@@ -151,6 +155,8 @@ class Near:
         self._index: dict[str, set[Hashable]] = {}
         self._fields: dict[str, set[tuple[str, ...]]] = {}
         self._epochs: dict[Hashable, int] = {}
+        self._generations: dict[str, bytes] = {}
+        """Under which all copies have been made that depend on a table."""
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -186,10 +192,16 @@ class Near:
         return Ticket(key, name, stamps, started, epochs, _seen(epochs, name, stamps))
 
     def keep(
-        self, ticket: Ticket, content: Any, loads: Callable[[bytes], Any] | None, size: int, lifetime: float
+        self,
+        ticket: Ticket,
+        head: bytes,
+        content: Any,
+        loads: Callable[[bytes], Any] | None,
+        size: int,
+        lifetime: float,
     ) -> None:
         """Keep a copy of an answer for at most so many seconds: a value that nobody can change, or what ``loads``
-        makes a new one of."""
+        makes a new one of. The entry has this head."""
         until = min(ticket.started + self.max_age, monotonic() + lifetime)
         size += COPY_BYTES
         if until < monotonic() or size * 8 > self._most_bytes:
@@ -202,6 +214,11 @@ class Near:
             ):
                 return
             self._drop(ticket.key)
+            for (table, _), found in zip(ticket.stamps.tables, ticket.stamps.generations(head), strict=True):
+                if self._generations.get(table.generation) != found:
+                    for key in tuple(self._index.get(table.generation, ())):
+                        self._drop(key)
+                    self._generations[table.generation] = found
             for key in keys:
                 self._index.setdefault(key, set()).add(ticket.key)
             for table, conjunctions in ticket.stamps.tables:
@@ -230,7 +247,10 @@ class Near:
         first, *keys = message.decode("utf-8", "replace").split("\n")
         kind = first.removeprefix(self.prefix) if first.startswith(self.prefix) else ""
         if kind.startswith("g:{"):
-            self.drop_stamps(first, keys or None)
+            born, *keys = keys or [""]
+            with self._lock:
+                is_ours = born == f"={self._generations.get(first, b'').hex()}"
+                self.drop_stamps(first, keys if is_ours else None)
         elif kind.startswith("e:") and kind != "e:":
             self.drop_entry(first)
         else:

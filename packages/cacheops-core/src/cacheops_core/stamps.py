@@ -102,6 +102,15 @@ class StampKeys:
             position += 1 + len(conjunctions)
         return b"".join(parts)
 
+    def generations(self, head: bytes) -> list[bytes]:
+        """Return the generation of each table that a head was made under."""
+        found: list[bytes] = []
+        position = len(FORMAT)
+        for _, conjunctions in self.tables:
+            found.append(head[position : position + GENERATION])
+            position += GENERATION + STAMP * len(conjunctions)
+        return found
+
     def youngest(self, head: bytes) -> Births:
         """Return when the youngest of a head's stamps were born, on each server's own clock."""
         births: Births = {}

@@ -174,7 +174,8 @@ class Verbs:
         if lookup.ticket is not None:
             if not cannot_change(value):
                 loads, payload = unwrapped(self.serializer, payload, place)
-            self.near.keep(lookup.ticket, value if loads is None else payload, loads, len(payload), lifetime)
+            content = value if loads is None else payload
+            self.near.keep(lookup.ticket, place[1], content, loads, len(payload), lifetime)
 
     def _looking(self, lookup: Lookup) -> Flow[None]:
         if lookup.near is not False:

@@ -12,15 +12,22 @@ local LONG_TEXT = 96
 
 local MOST_TOLD = 100
 
+local GENERATION = 16
+
+local function hex(bytes)
+    return (string.gsub(bytes, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
+end
+
 -- Tells near caches which stamps are no more: the keys, or nil for the whole table. The message is the
--- generation's key, then the others, a line each.
+-- generation's key, then "=" and the generation, then the other keys, a line each. The registry which names the
+-- keys is one with this generation: whoever has copies under another one may have some of schemes that it lacks.
+-- Without a generation nobody can tell.
 local function tell(keys)
     local message = KEYS[1]
-    if keys and #keys <= MOST_TOLD then
-        if #keys == 0 then
-            return
-        end
-        message = message .. '\n' .. table.concat(keys, '\n')
+    local generation = redis.pcall('GET', KEYS[1])
+    local is_known = type(generation) == 'string' and #generation == GENERATION
+    if keys and #keys <= MOST_TOLD and is_known then
+        message = table.concat({message, '=' .. hex(generation), unpack(keys)}, '\n')
     end
     -- No prefix has a brace. Whom an ACL forbids to publish may write all the same: copies end at their age.
     local prefix = string.sub(KEYS[1], 1, string.find(KEYS[1], '{', 1, true) - 3)

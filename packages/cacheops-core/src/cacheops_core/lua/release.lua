@@ -23,8 +23,7 @@ local keys = conjunctions(schemes)
 local has_stood = is_sorted_set(KEYS[1]) and redis.call('ZREM', KEYS[1], ARGV[1]) == 1
 if keys == nil or #schemes == 0 then
     drop_unless_fence(KEYS[1])
-    -- Nobody registers a scheme while a unit stands in f:{table}: no registry before, none now, none between.
-    if not has_stood and not (#schemes == 0 and was_committing) then
+    if not has_stood then
         tell(nil)
     end
 else
@@ -34,6 +33,9 @@ else
             lost[#lost + 1] = key
         end
     end
-    tell(lost)
+    -- Nobody makes a registry while a unit stands in f:{table}: it names what was fenced, unless that was lost.
+    if #lost > 0 or not was_committing then
+        tell(lost)
+    end
 end
 return schemes
