@@ -22,7 +22,7 @@ from django.db.models.utils import create_namedtuple_class
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
 
-from . import chains, conf, reads, scopes
+from . import chains, conf, reads, scopes, statements
 from .chains import chain_of
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
@@ -239,22 +239,22 @@ def _fetched(question: reads.Question) -> list[Any]:
     layout, using, kind = question.plan.layout, question.using, queryset._iterable_class
     made: list[Any]
     if layout is not None:
-        rows = reads.answered(question, lambda: _rows(queryset, using), fits=layout.fits)
+        rows = reads.answered(question, lambda: _rows(question), fits=layout.fits)
         made = layout.objects(queryset.model, using, rows, getattr(queryset, "_fetch_mode", None))
     elif kind is ModelIterable:
         made = reads.answered(question, lambda: _objects(queryset, using))
         _introduce(queryset, made)
         _settle_in(using, made)
     else:
-        rows = reads.answered(question, lambda: _rows(queryset, using), fits=_are_rows)
+        rows = reads.answered(question, lambda: _rows(question), fits=_are_rows)
         return MADE_OF_ROWS[kind](queryset, rows)
     _known_related(queryset, made)
     return made
 
 
-def _rows(queryset: Rows, using: str) -> tuple[Any, ...]:
+def _rows(question: reads.Question) -> tuple[Any, ...]:
     """Return the rows from the database."""
-    return tuple(queryset.query.get_compiler(using=using).results_iter(tuple_expected=True))
+    return statements.rows(question.queryset.query, question.using, question.plan.pattern)
 
 
 def _are_rows(stored: Any) -> bool:

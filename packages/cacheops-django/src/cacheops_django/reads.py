@@ -72,6 +72,8 @@ class Plan(NamedTuple):
     """The names of all tables in `found`."""
     is_near: bool
     """Whether the process keeps results, too."""
+    pattern: bytes | None
+    """What the query has in common with others that become the same SQL; None if there are none."""
 
 
 _plans: OrderedDict[bytes, Plan | Reason] = OrderedDict()
@@ -378,7 +380,7 @@ def _examine(
     is_laid_out = has_objects and keeps_types(conf.current().serializer)
     layout = Layout(examined.compiler) if is_laid_out else None
     names = tuple(table for table, _ in examined.found.tables)
-    plan = Plan(examined.found, tally, layout, names, tables.are_near(names, op))
+    plan = Plan(examined.found, tally, layout, names, tables.are_near(names, op), pattern)
     if pattern is not None:
         _walked[pattern] = plan, examined
         if len(_walked) > KNOWN_PATTERNS:
