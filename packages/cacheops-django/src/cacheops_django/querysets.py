@@ -254,7 +254,7 @@ def _fetched(question: reads.Question) -> list[Any]:
 
 def _rows(question: reads.Question) -> tuple[Any, ...]:
     """Return the rows from the database."""
-    return statements.rows(question.queryset.query, question.using, question.plan.pattern)
+    return statements.rows(question.queryset, question.using, question.plan.pattern)
 
 
 def _are_rows(stored: Any) -> bool:

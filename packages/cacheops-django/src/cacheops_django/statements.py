@@ -4,6 +4,9 @@ To compile a query takes Django longer than to execute it. But queries of one pa
 with other parameters, and these are what their conditions compare with. So from the second such question on, over each
 connection, nothing is left to do but to take the parameters off the conditions.
 
+Where a queryset has not built its query (`chains`), it is not built for that either: the values that it was asked with
+go where those of the one before stood.
+
 All else is Django's: a compiler that is made as it would be after compiling executes the SQL, and converts what comes.
 Where a compiler is not Django's own, or where the parameters turn out to be more than those of the conditions, each
 query is compiled.
@@ -11,10 +14,10 @@ query is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import unwrap
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
@@ -23,8 +26,13 @@ from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import WhereNode
 
+from .chains import chain_of
+
+Rows: TypeAlias = Any
+"""A queryset with its private attributes, which its published types leave out."""
+
 KNOWN_STATEMENTS = 500
-"""Statements that each connection remembers."""
+"""Statements that each connection remembers, about."""
 
 OWN = {
     name: getattr(SQLCompiler, name) for name in ("as_sql", "get_converters", "pre_sql_setup", "results_iter")
@@ -44,8 +52,8 @@ class Statement:
     """What all queries of one pattern are compiled to, but for their parameters."""
 
     sql: str
-    compiled: dict[str, Any]
-    """What their compiler knows once it has compiled."""
+    compiler: Any
+    """One that has compiled."""
     converters: Any
     placeholders: list[str]
     """What stands in the SQL for the value of each condition, from left to right."""
@@ -61,55 +69,80 @@ class Statement:
             sql, parameters = compiler.as_sql()
         except (EmptyResultSet, FullResultSet):
             return None
-        conditions = list(_conditions(query.where, compiler))
+        conditions = [one.process_rhs(compiler, compiler.connection) for one in _lookups(query.where)]
         if _typed(parameters) != _typed(value for _, values in conditions for value in values):
             return None
         columns = [column for column, *_ in compiler.select[: compiler.col_count]]
-        models = {
-            model for column in columns if (model := getattr(getattr(column, "target", None), "model", None))
-        }
-        models.add(query.model)
+        models = {getattr(getattr(column, "target", None), "model", query.model) for column in columns}
         return cls(
             sql,
-            vars(compiler),
+            compiler,
             compiler.get_converters(columns),
             [placeholder for placeholder, _ in conditions],
             [(model, model._meta.db_table) for model in models],
         )
 
-    def ready(self, compiler: Any) -> Any:
-        """Return what a compiler of a query like it would be after compiling; None if it has to compile."""
+    def ready(self, query: Query, lookups: Iterable[Any]) -> Any:
+        """Return what a compiler is when it has compiled such a query with these conditions; None if it has to."""
         if any(model._meta.db_table != table for model, table in self.tables):
             return None
-        placeholders, parameters = [], []
-        for placeholder, values in _conditions(compiler.query.where, compiler):
+        placeholders, parameters = list[str](), list[Any]()
+        for one in lookups:
+            placeholder, values = one.process_rhs(self.compiler, self.compiler.connection)
             placeholders.append(placeholder)
             parameters += values
         if placeholders != self.placeholders:
             return None
-        ready: Any = object.__new__(type(compiler))
-        ready.__dict__.update(self.compiled)
-        ready.query = compiler.query
+        ready: Any = object.__new__(type(self.compiler))
+        ready.__dict__.update(self.compiler.__dict__)
+        ready.query = query
         ready.as_sql = lambda: (self.sql, tuple(parameters))
         ready.get_converters = lambda columns: self.converters
         return ready
 
 
-def rows(query: Query, using: str, pattern: bytes | None) -> tuple[Any, ...]:
-    """Return the rows of a query that has this pattern, if it has one."""
-    compiler: Any = query.get_compiler(using=using)
-    if (
-        pattern is not None
-        and HAS_OWN
-        and all(getattr(type(compiler), name) is own for name, own in OWN.items())
-    ):
-        statement = _statement(query, using, pattern)
-        compiler = (statement and statement.ready(compiler)) or compiler
+@dataclass(slots=True, eq=False)
+class Filling:
+    """Where the values of a chain go in a statement."""
+
+    statement: Statement
+    places: list[tuple[Any, int | None]]
+    """The conditions, each with the number of the value that it compares with; None for one that is always the same."""
+
+    def ready(self, values: Sequence[Any]) -> Any:
+        """Return what a compiler is when it has compiled the query of a chain with these values."""
+        lookups = (one if place is None else _comparing(one, values[place]) for one, place in self.places)
+        return self.statement.ready(self.statement.compiler.query, lookups)
+
+
+def rows(queryset: Rows, using: str, pattern: bytes | None) -> tuple[Any, ...]:
+    """Return the rows of a queryset whose query has this pattern, if it has one."""
+    compiler = None if pattern is None else _ready(queryset, using, pattern)
+    if compiler is None:
+        compiler = queryset.query.get_compiler(using=using)
     return tuple(compiler.results_iter(tuple_expected=True))
 
 
-def _statement(query: Query, using: str, pattern: bytes) -> Statement | None:
-    known: dict[bytes, Any] = connections[using].__dict__.setdefault("_cacheops_selects", {})
+def _ready(queryset: Rows, using: str, pattern: bytes) -> Any:
+    connection: Any = connections[using]
+    kind = connection.ops.compiler(Query.compiler)
+    if not HAS_OWN or any(getattr(kind, name) is not own for name, own in OWN.items()):
+        return None
+    known: dict[Any, Any] = connection.__dict__.setdefault("_cacheops_selects", {})
+    chain = chain_of(queryset)
+    if chain is not None and (filling := known.get((pattern, chain.node))) is not None:
+        return filling.ready(chain.values)
+    query = queryset.query
+    statement = _statement(known, query, using, pattern)
+    if statement is None:
+        return None
+    lookups = list(_lookups(query.where))
+    if chain is not None and (places := _places(lookups, chain.values)) is not None:
+        known[pattern, chain.node] = Filling(statement, places)
+    return statement.ready(query, lookups)
+
+
+def _statement(known: dict[Any, Any], query: Query, using: str, pattern: bytes) -> Statement | None:
     statement = known.get(pattern, NEVER_SEEN)
     if statement is NEVER_SEEN:
         if len(known) >= KNOWN_STATEMENTS:
@@ -122,13 +155,32 @@ def _statement(query: Query, using: str, pattern: bytes) -> Statement | None:
     return statement  # type: ignore[no-any-return]  # or None, where queries of the pattern have to be compiled
 
 
-def _conditions(node: Any, compiler: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Yield what each condition of a plain ``where`` compares with: its SQL, and the parameters in it."""
-    if type(node) is WhereNode:
-        for child in node.children:
-            yield from _conditions(child, compiler)
-    else:
-        yield node.process_rhs(compiler, compiler.connection)
+def _lookups(node: Any) -> Iterator[Any]:
+    """Yield the conditions of a ``where`` that has a pattern, in the order of its SQL."""
+    for child in node.children:
+        if type(child) is WhereNode:
+            yield from _lookups(child)
+        else:
+            yield child
+
+
+def _places(lookups: list[Any], values: Sequence[Any]) -> list[tuple[Any, int | None]] | None:
+    """Return which values stand where; None if that cannot be told, as of equal ones."""
+    places: list[int | None] = [None] * len(lookups)
+    for number, value in enumerate(values):
+        holding = [at for at, one in enumerate(lookups) if type(one.rhs) is type(value) and one.rhs == value]
+        if len(holding) != 1 or places[holding[0]] is not None:
+            return None
+        places[holding[0]] = number
+    return list(zip(lookups, places, strict=True))
+
+
+def _comparing(lookup: Any, value: Any) -> Any:
+    """Return a condition that differs from another one in the value that it compares with."""
+    made: Any = object.__new__(type(lookup))
+    made.__dict__.update(lookup.__dict__)
+    made.rhs = value
+    return made
 
 
 def _typed(values: Any) -> list[tuple[type, Any]]:
