@@ -106,6 +106,16 @@ def test_a_get_by_one_field_builds_no_query(ask: Ask, no_query: Any) -> None:
     assert is_cached(ask)
 
 
+@pytest.mark.parametrize("ask", SHORT.values(), ids=SHORT)
+def test_what_the_cache_does_not_have_is_got_without_building_a_query(ask: Ask, no_query: Any) -> None:
+    expected = answer(ask)
+    caches.current().driver.client.flushall()
+    no_query()
+    assert queries(ask) == 1
+    assert answer(ask) == expected
+    assert is_cached(ask)
+
+
 REFERENCES: dict[str, tuple[type[models.Model], str]] = {
     "a key": (Post, "category"),
     "one to one": (Profile, "author"),
@@ -324,6 +334,28 @@ def test_a_router_is_asked_with_the_object_that_refers() -> None:
     with override_settings(DATABASE_ROUTERS=[router]):
         _ = post.category
     assert (Category, {"instance": post}) in router.asked
+
+
+def test_a_miss_is_counted_and_told() -> None:
+    answer(lambda: Tag.objects.get(pk=1))
+    told: list[Any] = []
+
+    def listen(**kwargs: Any) -> None:
+        told.append(kwargs["hit"])
+
+    cache_read.connect(listen)
+    try:
+        before = counters.collect()
+        for _ in range(2):
+            answer(lambda: Tag.objects.get(pk=99))
+    finally:
+        cache_read.disconnect(listen)
+    counted = counters.collect()
+    assert told == [False, True]
+    assert [
+        counted["testapp.Tag", "get", what] - before["testapp.Tag", "get", what]
+        for what in ("misses", "fills", "hits")
+    ] == [1, 1, 1]
 
 
 def test_hits_are_counted_and_told() -> None:

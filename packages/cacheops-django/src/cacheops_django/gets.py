@@ -6,9 +6,10 @@ they make a `Way`: from there on they are put together around the value, in less
 They are what the slow way makes, byte for byte, so that what either stores the other finds.
 
 The slow way is there for all else. Where the cache has not exactly one object, it goes on from what the cache has said
-(which is asked once), and raises what Django raises. It is taken from its start wherever something is not Django's own:
-a ``get_queryset()`` or ``get()`` that a project has written, a field that converts its values, a value of a type that
-the field would have to convert.
+(which is asked once), and raises what Django raises; unless it has nothing, and the database is asked by a statement
+that is known (`statements`). The slow way is taken from its start wherever something is not Django's own: a
+``get_queryset()`` or ``get()`` that a project has written, a field that converts its values, a value of a type that the
+field would have to convert.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from uuid import UUID
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections, router
 from django.db.models import ForeignKey, Model, OneToOneField, QuerySet
+from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies, Token, token
 from cacheops_core.near import MISS
 
-from . import caches, conf, events, querysets, reads, rows, scopes
+from . import caches, conf, events, querysets, reads, rows, scopes, statements
 from .fingerprint_values import dump, encode
 from .instances import Layout
 from .signals import cache_read
+from .snapshots import may_fill
 from .transactions import is_anybody_writing, work_of
 from .untouched import DEFAULT_FETCH_MODE, is_plain_class, is_plain_manager, is_untouched
 
@@ -81,6 +84,8 @@ class Way:
     timeout: float | None
     plan: reads.Plan
     layout: Layout
+    query: Query
+    """What the database was to be asked for the value that was tried."""
     known: dict[Any, Dependencies] = field(default_factory=dict)
     """What has been worked out by value."""
 
@@ -200,11 +205,31 @@ def _found(way: Way, cache: Cache, value: Any) -> Any:
     if found is MISS or not _is_one(way, found):
         lookup = cache.fetch(way.key(value), way.dependencies(value), way.timeout, near=near)
         if not lookup.is_hit or not _is_one(way, lookup.value):
-            return lookup
+            return _missed(way, cache, value, lookup)
         found = lookup.value
     way.plan.tally.hits += 1
     if cache_read.receivers:
         cache_read.send_robust(sender=way.model, func=None, hit=True)
+    return way.layout.objects(way.model, way.using, found, way.fetch_mode)[0]
+
+
+def _missed(way: Way, cache: Cache, value: Any, lookup: Lookup) -> Any:
+    """Return the object from the database, as the slow way would, or the lookup where that has to go on from it."""
+    if (
+        lookup.is_hit
+        or lookup.head is None
+        or way.plan.pattern is None
+        or not may_fill(connections[way.using], lookup)
+    ):
+        return lookup
+    ask = reads.Noting(lambda: statements.rows_with(way, way.query, way.tried, way.using, value))
+    found = ask()
+    if found is None or len(found) > 1:
+        return lookup
+    ask.stored(cache.fill(lookup, found))
+    reads.note(way.model, way.plan.tally, ask, cache, way.key(value), way.dependencies(value))
+    if not found:
+        raise way.model.DoesNotExist(f"{way.model._meta.object_name} matching query does not exist.")
     return way.layout.objects(way.model, way.using, found, way.fetch_mode)[0]
 
 
@@ -225,9 +250,9 @@ def _cache_of(way: Way) -> Cache | None:
 class _Tried(BaseException):
     """Stops a get at what it asks of the cache. Not an Exception, so that nobody handles it on the way."""
 
-    def __init__(self, key: bytes, found: Dependencies) -> None:
+    def __init__(self, key: bytes, found: Dependencies, query: Query) -> None:
         super().__init__(key)
-        self.key, self.found = key, found
+        self.key, self.found, self.query = key, found, query
 
 
 class _Trial:
@@ -236,7 +261,7 @@ class _Trial:
     may_walk = True
 
     def answer(self, queryset: Any, cache: Any, key: bytes, found: Dependencies, tally: Any) -> NoReturn:
-        raise _Tried(key, found)
+        raise _Tried(key, found, queryset.query)
 
 
 def _way(at: At) -> Way | None:
@@ -297,6 +322,7 @@ def _find(
         timeout=profile.timeout,
         plan=plan,
         layout=plan.layout,
+        query=asked.query,
     )
     is_right = way.key(other) == again.key and way.dependencies(other) == again.found
     return way if is_right else None

@@ -181,15 +181,22 @@ def answered(
     value = _near(question, fits)
     if value is MISS:
         value = _answered(question, ask, fits, storable)
-    if ask.was_called:
-        plan.tally.missed(ask.seconds, is_stored=ask.is_stored)
-    else:
-        plan.tally.hits += 1
-    if events.listeners:
-        tell(plan.tally, ask, cache, key, plan.found)
-    if cache_read.receivers:
-        cache_read.send_robust(sender=queryset.model, func=None, hit=not ask.was_called)
+    note(queryset.model, plan.tally, ask, cache, key, plan.found)
     return value
+
+
+def note(
+    model: type[Model], tally: counters.Tally, ask: Noting, cache: Cache, key: bytes, found: Dependencies
+) -> None:
+    """Count what has come of asking, and tell those who want to know."""
+    if ask.was_called:
+        tally.missed(ask.seconds, is_stored=ask.is_stored)
+    else:
+        tally.hits += 1
+    if events.listeners:
+        tell(tally, ask, cache, key, found)
+    if cache_read.receivers:
+        cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
 
 
 def _near(question: Question, fits: Callable[[Any], bool]) -> Any:

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
 from django.db.models import Model
+from django.db.models.expressions import Col
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import WhereNode
@@ -32,7 +33,7 @@ Rows: TypeAlias = Any
 """A queryset with its private attributes, which its published types leave out."""
 
 KNOWN_STATEMENTS = 500
-"""Statements that each connection remembers, about."""
+"""Statements that each connection remembers."""
 
 OWN = {
     name: getattr(SQLCompiler, name) for name in ("as_sql", "get_converters", "pre_sql_setup", "results_iter")
@@ -73,7 +74,10 @@ class Statement:
         if _typed(parameters) != _typed(value for _, values in conditions for value in values):
             return None
         columns = [column for column, *_ in compiler.select[: compiler.col_count]]
-        models = {getattr(getattr(column, "target", None), "model", query.model) for column in columns}
+        models: set[Any] = {
+            query.model,
+            *(column.target.model for column in columns if type(column) is Col),
+        }
         return cls(
             sql,
             compiler,
@@ -123,12 +127,41 @@ def rows(queryset: Rows, using: str, pattern: bytes | None) -> tuple[Any, ...]:
     return tuple(compiler.results_iter(tuple_expected=True))
 
 
-def _ready(queryset: Rows, using: str, pattern: bytes) -> Any:
+def rows_with(name: Any, query: Query, tried: Any, using: str, value: Any) -> tuple[Any, ...] | None:
+    """Return the rows of a query that has a pattern, with a value in the place of the one that was tried with it.
+
+    None if each such query has to be built. It is remembered under this name.
+    """
+    if (known := _known(using)) is None:
+        return None
+    filling = known.get(name, NEVER_SEEN)
+    if filling is NEVER_SEEN:
+        statement, places = Statement.of(query, using), _places(list(_lookups(query.where)), (tried,))
+        filling = None if statement is None or places is None else Filling(statement, places)
+        _remember(known, name, filling)
+    compiler = filling and filling.ready((value,))
+    return compiler and tuple(compiler.results_iter(tuple_expected=True))
+
+
+def _known(using: str) -> dict[Any, Any] | None:
+    """Return what is known of statements over a connection; None if each query has to be compiled."""
     connection: Any = connections[using]
     kind = connection.ops.compiler(Query.compiler)
     if not HAS_OWN or any(getattr(kind, name) is not own for name, own in OWN.items()):
         return None
     known: dict[Any, Any] = connection.__dict__.setdefault("_cacheops_selects", {})
+    return known
+
+
+def _remember(known: dict[Any, Any], name: Any, value: Any) -> None:
+    if len(known) >= KNOWN_STATEMENTS:
+        known.clear()
+    known[name] = value
+
+
+def _ready(queryset: Rows, using: str, pattern: bytes) -> Any:
+    if (known := _known(using)) is None:
+        return None
     chain = chain_of(queryset)
     if chain is not None and (filling := known.get((pattern, chain.node))) is not None:
         return filling.ready(chain.values)
@@ -138,17 +171,15 @@ def _ready(queryset: Rows, using: str, pattern: bytes) -> Any:
         return None
     lookups = list(_lookups(query.where))
     if chain is not None and (places := _places(lookups, chain.values)) is not None:
-        known[pattern, chain.node] = Filling(statement, places)
+        _remember(known, (pattern, chain.node), Filling(statement, places))
     return statement.ready(query, lookups)
 
 
 def _statement(known: dict[Any, Any], query: Query, using: str, pattern: bytes) -> Statement | None:
     statement = known.get(pattern, NEVER_SEEN)
     if statement is NEVER_SEEN:
-        if len(known) >= KNOWN_STATEMENTS:
-            known.clear()
         # Most of what a program asks for once it never asks for again.
-        known[pattern] = SEEN_ONCE
+        _remember(known, pattern, SEEN_ONCE)
         return None
     if statement is SEEN_ONCE:
         statement = known[pattern] = Statement.of(query, using)
