@@ -25,6 +25,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.conditions import row
 from cacheops_core.flows import Work
 from cacheops_core.testing import Stepped, start_server
+from cacheops_core.testing.waiting import wait_for
 from cacheops_core.units import Unit
 
 
@@ -412,6 +413,8 @@ class AnyOrder(RuleBasedStateMachine):
         for one in self.running + self.dead:
             # When it is collected, a writer drops copies of whoever comes next.
             one.flow.close()
+        # What it leaves is sent by itself, and must not be while the next ones take their steps.
+        wait_for(lambda: not self.shop.cache.circuit.owes())
         self.client.close()
 
     def start(self, flow):
