@@ -14,7 +14,7 @@ from numbering import go_on_counting
 from testapp.models import Author, Category, Club, Membership, Post, Tag, Token, TokenUse
 
 from cacheops_core.testing import count_round_trips
-from cacheops_django import caches, conf, prefetching, scopes
+from cacheops_django import caches, conf, following, prefetching, reads, scopes
 from cacheops_django.prefetching import AtHand, Waiting
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _rows() -> None:
+    reads.forget_plans()
     categories = [Category.objects.create(pk=number, title=f"c{number}") for number in (1, 2, 3)]
     authors = [Author.objects.create(pk=number, name=f"a{number}") for number in (1, 2)]
     authors[0].follows.add(authors[1])
@@ -216,23 +217,84 @@ def test_a_model_without_a_profile_is_left_to_django(monkeypatch: pytest.MonkeyP
     assert type(post._prefetched_objects_cache) is dict  # type: ignore[attr-defined]
 
 
-def test_rows_and_what_belongs_to_them_take_one_round_trip_each_however_many() -> None:
-    def ask() -> list[Post]:
-        return list(Post.objects.order_by("pk").prefetch_related("tags", "labels"))
+# In one round trip
+
+
+def trips(ask: Callable[[], Any]) -> int:
+    """Return how often the server is asked."""
+    with count_round_trips(caches.current().driver.client) as counted:
+        ask()
+    return counted.count
+
+
+def posts_with_all() -> list[Any]:
+    return shown(Post.objects.order_by("pk").prefetch_related("tags", "labels"), "tags", "labels")
+
+
+def test_rows_and_what_belongs_to_them_take_one_round_trip_once_it_is_known_what_follows() -> None:
+    posts_with_all()
+    assert [trips(posts_with_all) for _ in range(3)] == [3, 1, 1]
+
+
+def test_what_belongs_to_what_belongs_to_rows_comes_along() -> None:
+    def ask() -> Any:
+        return shown(Category.objects.order_by("pk").prefetch_related("posts__tags"), "posts__tags")
 
     for _ in range(2):
         ask()
-    with count_round_trips(caches.current().driver.client) as trips:
-        ask()
-    assert trips.count == 3
+    assert trips(ask) == 1
+    assert is_right(ask)
+
+
+def test_what_has_been_brought_along_is_for_one_read_only() -> None:
+    for _ in range(3):
+        posts_with_all()
+    Tag.objects.filter(pk=1).get().delete()
+    assert is_right(posts_with_all)
+    Post.objects.get(pk=2).tags.clear()
+    assert is_right(posts_with_all)
+    assert is_right(posts_with_all)
+
+
+def test_what_is_not_there_any_more_is_asked_for_by_itself() -> None:
+    for _ in range(3):
+        posts_with_all()
+    tag = Tag.objects.get(pk=1)
+    tag.name = "new"
+    tag.save()
+    assert queries(posts_with_all) == 1
+    assert is_right(posts_with_all)
+
+
+def test_rows_that_were_not_there_bring_nothing_along() -> None:
+    for _ in range(3):
+        posts_with_all()
+    post = Post.objects.get(pk=3)
+    post.title = "new"
+    post.save()
+    # The tags are in the cache, and asked for after the rows that the database had.
+    assert queries(posts_with_all) == 1
+    assert is_right(posts_with_all)
+
+
+def test_other_lookups_of_the_same_rows_are_another_read() -> None:
+    for _ in range(3):
+        posts_with_all()
+    assert trips(lambda: list(Post.objects.order_by("pk"))) == 1
+    assert is_right(lambda: shown(Post.objects.order_by("pk").prefetch_related("tags"), "tags"))
+
+
+def test_what_follows_is_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "MOST_KNOWN", 3)
+    for number in range(1, 7):
+        for _ in range(2):
+            list(Post.objects.filter(pk=number).prefetch_related("tags"))
+    assert len(following._known) <= 3
 
 
 def test_rows_by_their_keys_take_one_round_trip() -> None:
-    keys = [1, 2, 3, 4]
-    Post.objects.in_bulk(keys)
-    with count_round_trips(caches.current().driver.client) as trips:
-        assert set(Post.objects.in_bulk(keys)) == set(keys)
-    assert trips.count == 1
+    Post.objects.in_bulk([1, 2, 3, 4])
+    assert trips(lambda: Post.objects.in_bulk([1, 2, 3, 4])) == 1
 
 
 def test_what_a_write_is_decided_on_is_not_taken_from_the_cache() -> None:

@@ -105,6 +105,15 @@ class AsyncCache(SimpleVerbs, Decorating):
             await self.driver.run(self.looking_farther(lookup))
         return lookup
 
+    async def fetch_together(self, wanted: Iterable[tuple[Any, Samples, float | None]]) -> list[Lookup]:
+        """Return what `fetch` returns for each key, dependencies and timeout, in one round trip.
+
+        Whoever asks for the first is sure to need it; of the others only hits count, and none may be filled.
+        """
+        lookups = [self.looking_near(*one) for one in wanted]
+        await self.driver.run(self.looking_together(lookups))
+        return lookups
+
     async def fill(self, lookup: Lookup, value: Any) -> bool:
         """Store an answer that was computed after its lookup; return whether it was allowed to."""
         return await self.driver.run(self.filling(lookup, value))

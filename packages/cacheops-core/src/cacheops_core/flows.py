@@ -180,7 +180,22 @@ class Acquired:
 
 def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
     """Return the entry's payload if every stamp that it was computed under still stands."""
-    run, (entry, *found) = yield Command("MGET", (key, *stamps.keys), tells_run=True)
+    return _found(stamps, (yield _question(key, stamps)))
+
+
+def fetch_all(wanted: Iterable[tuple[str, StampKeys]]) -> Flow[list[Found]]:
+    """Return what `fetch` returns for each entry, in one round trip."""
+    wanted = list(wanted)
+    replies = yield tuple(_question(key, stamps) for key, stamps in wanted)
+    return [_found(stamps, reply) for (_, stamps), reply in zip(wanted, replies, strict=True)]
+
+
+def _question(key: str, stamps: StampKeys) -> Command:
+    return Command("MGET", (key, *stamps.keys), tells_run=True)
+
+
+def _found(stamps: StampKeys, reply: Any) -> Found:
+    run, (entry, *found) = reply
     head = stamps.head(found, run if isinstance(run, bytes) else run[1:])
     if entry is None:
         return Found(None, head)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import inf
@@ -131,6 +131,13 @@ class Verbs:
         """Ask the server for what this process has no copy of."""
         yield from self.unless_down(self._looking(lookup), None)
 
+    def looking_together(self, lookups: Sequence[Lookup]) -> Flow[None]:
+        """Ask the server for several at once. Of all but the first, only what is there counts: no right to store.
+
+        They all depend on tables, and this process keeps no copies of them.
+        """
+        yield from self.unless_down(self._looking_together(lookups), None)
+
     def filling(self, lookup: Lookup, value: Any) -> Flow[bool]:
         """Store an answer that was computed after its lookup; return whether it was."""
         if lookup.head is None:
@@ -175,7 +182,7 @@ class Verbs:
             if not cannot_change(value):
                 loads, payload = unwrapped(self.serializer, payload, place)
             content = value if loads is None else payload
-            self.near.keep(lookup.ticket, place[1], content, loads, len(payload), lifetime)
+            self.near.keep(lookup.ticket, lookup.head or b"", content, loads, len(payload), lifetime)
 
     def _looking(self, lookup: Lookup) -> Flow[None]:
         if lookup.near is not False:
@@ -185,24 +192,41 @@ class Verbs:
             return
         yield from self._settling()
         found = yield from flows.fetch(lookup.key, lookup.stamps)
-        lookup.head, lookup.outdated = found.head, found.outdated
-        if found.is_garbage:
-            log.warning("What stands under %s is no entry and counts as a miss", lookup.key)
-        if found.payload is not None and found.head is not None:
-            try:
-                place = (lookup.key, found.head)
-                lookup.value = load(self.serializer, found.payload, place)
-                lookup.is_hit = True
-                if lookup.ticket is not None:
-                    self._keep_found(lookup, found.payload, place)
-            except LoadError as error:
-                # Garbage, another version's classes, a changed serializer: whatever it is, it is a miss.
-                log.warning("Entry %s counts as a miss: %s", lookup.key, error)
-        elif lookup.head is None or self._is_longer_than_usual(lookup.timeout):
+        yield from self._going_by(lookup, found)
+
+    def _looking_together(self, lookups: Sequence[Lookup]) -> Flow[None]:
+        yield from self._settling()
+        first, *others = yield from flows.fetch_all((lookup.key, lookup.stamps) for lookup in lookups)
+        for lookup, found in zip(lookups[1:], others, strict=True):
+            self._take(lookup, found)
+            lookup.head = None
+        yield from self._going_by(lookups[0], first)
+
+    def _going_by(self, lookup: Lookup, found: flows.Found) -> Flow[None]:
+        is_there = self._take(lookup, found)
+        if not is_there and (lookup.head is None or self._is_longer_than_usual(lookup.timeout)):
             # The stamps may be there, and still end sooner than an answer that is to be kept for long.
             yield from self._acquiring(lookup)
         if lookup.head is not None:
             lookup.known_since = self._seen.get(lookup.head) or self._see(lookup.head)
+
+    def _take(self, lookup: Lookup, found: flows.Found) -> bool:
+        """Take what was found for a lookup; return whether there was a payload, which may not load."""
+        lookup.head, lookup.outdated = found.head, found.outdated
+        if found.is_garbage:
+            log.warning("What stands under %s is no entry and counts as a miss", lookup.key)
+        if found.payload is None or found.head is None:
+            return False
+        try:
+            place = (lookup.key, found.head)
+            lookup.value = load(self.serializer, found.payload, place)
+            lookup.is_hit = True
+            if lookup.ticket is not None:
+                self._keep_found(lookup, found.payload, place)
+        except LoadError as error:
+            # Garbage, another version's classes, a changed serializer: whatever it is, it is a miss.
+            log.warning("Entry %s counts as a miss: %s", lookup.key, error)
+        return True
 
     def _see(self, head: bytes) -> float:
         if len(self._seen) >= KNOWN_DEPENDENCIES:

@@ -22,7 +22,7 @@ from django.db.models.utils import create_namedtuple_class
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
 
-from . import chains, conf, reads, scopes, statements
+from . import chains, conf, following, reads, scopes, statements
 from .chains import chain_of
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
@@ -151,6 +151,11 @@ def fetch_all(original: Callable[..., Any], self: Rows) -> None:
     if self._result_cache is None:
         op = "get" if wish_of(self).is_single else "fetch"
         if is_wanted(self, op) and (question := reads.ask(self, op)) is not None:
+            if self._prefetch_related_lookups:
+                with following.reading(self._prefetch_related_lookups):
+                    self._result_cache = _fetched(question)
+                    original(self)
+                return
             self._result_cache = _fetched(question)
     original(self)
 

@@ -19,7 +19,7 @@ from cacheops_core.conditions import Dependencies
 from cacheops_core.near import MISS
 from cacheops_core.verbs import Verbs
 
-from . import caches, chain_keys, chains, conf, counters, events, scopes, tables
+from . import caches, chain_keys, chains, conf, counters, events, following, scopes, tables
 from .chains import ITERABLES, chain_of
 from .dependencies import Examined, examine
 from .fingerprints import Unfingerprintable, fingerprint, pattern
@@ -287,7 +287,11 @@ def _answered(
     # Whoever holds locks of the database's waits for nobody, who might wait for these.
     lookup = wish.lookup
     if lookup is None or lookup.key != cache.key_of(key, plan.found):
-        lookup = cache.fetch(key, plan.found, timeout, near=near)
+        lookup = (
+            following.fetch(cache, key, plan.found, timeout)
+            if near is False
+            else cache.fetch(key, plan.found, timeout, near=near)
+        )
     if lookup.is_hit and not wish.is_write_only:
         if fits(lookup.value):
             return lookup.value
@@ -418,6 +422,7 @@ def forget_plans() -> None:
     _samples.clear()
     ways.clear()
     chains.forget()
+    following.forget()
 
 
 def depends(queryset: QuerySet[Any]) -> tuple[bytes, Dependencies]:

@@ -188,6 +188,17 @@ class DependentCacheContract:
         cache.fill(lookup, "old")
         assert not cache.fetch("k", DRINKS).is_hit
 
+    def test_several_answers_are_had_together(self, cache: Any) -> None:
+        for key in ("a", "b", "c"):
+            cache.fill(cache.fetch(key, {"product": [{"id": ord(key)}]}), key)
+        cache.invalidate("product", {"id": ord("b")})
+        wanted = [(key, {"product": [{"id": ord(key)}]}, 60) for key in ("a", "b", "c")]
+        found = cache.fetch_together(wanted)
+        assert [(one.is_hit, one.value) for one in found] == [(True, "a"), (False, None), (True, "c")]
+        # What was only brought along may not be stored; what was asked for may.
+        assert found[1].head is None
+        assert [one.head is not None for one in cache.fetch_together(wanted[1:])] == [True, False]
+
     def test_a_unit_can_be_fenced_and_released_by_hand(self, cache: Any) -> None:
         unit = cache.begin()
         unit.add("product", None)
