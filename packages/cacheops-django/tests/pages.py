@@ -26,6 +26,7 @@ from django.utils import translation
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import etag
 from django.views.decorators.vary import vary_on_cookie, vary_on_headers
 from django.views.generic import ListView
 from testapp.models import Tag
@@ -190,6 +191,12 @@ def outer(request: HttpRequest) -> HttpResponse:
 
 
 @cached_view(timeout=60)
+@etag(lambda request: "one")
+def tagged(request: HttpRequest) -> HttpResponse:
+    return page("tagged")
+
+
+@cached_view(timeout=60)
 def addressed(request: HttpRequest) -> HttpResponse:
     return page("addressed", request.build_absolute_uri("/"), request.is_secure(), bool(request.GET))
 
@@ -320,6 +327,7 @@ urlpatterns = [
     path("areading/<how>", areading),
     path("Reading/<how>", cached_view(timeout=60)(Reading.as_view())),
     path("outer", outer),
+    path("tagged", tagged),
     path("addressed", addressed),
     path("writing", writing),
     path("searching", searching),

@@ -473,6 +473,14 @@ def test_the_url_may_be_what_a_proxy_says(client: Client) -> None:
     assert made["addressed"] == 2
 
 
+def test_a_view_that_answers_conditions_goes_on_doing_so(client: Client) -> None:
+    for _ in range(3):
+        response = client.get("/tagged")
+        assert (response.status_code, response.has_header("Vary")) == (200, False)
+        assert client.get("/tagged", headers={"if-none-match": '"one"'}).status_code == 304
+    assert made["tagged"] == 2  # the first was to learn from
+
+
 def test_what_a_view_looks_at_its_caller_has_looked_at_too() -> None:
     for visitor in visitors("other key") * 3:
         assert visitor["HTTP_X_WHO"] in text(Client(), "/outer", **visitor)

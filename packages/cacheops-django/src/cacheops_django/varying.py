@@ -83,7 +83,9 @@ class Watch:
             cookies = {"cookies"}
         if _has_asked_session(self.request):
             cookies.add("session")
-        headers = sorted(one.removeprefix("header:").title() for one in seen if one.startswith("header:"))
+        # What a request makes a condition of is no kind of answer: HTTP has its own rules for that.
+        names = {one.removeprefix("header:") for one in seen if one.startswith("header:")}
+        headers = sorted(name.title() for name in names if not name.startswith("if-"))
         if told := [*headers, *(["Cookie"] if cookies else [])]:
             # When the answer is served again, nobody on its way out knows that the view has looked.
             patch_vary_headers(response, told)
