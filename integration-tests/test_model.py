@@ -1,6 +1,7 @@
 """The promise in every interleaving, and that the simulated server is like a real one."""
 
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from model.scenarios import MUTATIONS, SCENARIOS
 from cacheops_core import flows
 from cacheops_core.conditions import Dependencies
 from cacheops_core.drivers import SyncDriver
+from cacheops_core.scripts import ACQUIRE, DROP, FENCE, FORGET, RELEASE
 from cacheops_core.stamps import StampKeys
 
 # Nothing here asks a database.
@@ -32,6 +34,10 @@ def test_the_promise_is_broken_if(mutation):
         Explorer(mutation.mutated()).explore()
 
 
+def test_lines_of_every_script_of_the_protocol_are_taken_out():
+    assert {ACQUIRE, FENCE, RELEASE, DROP, FORGET} <= {mutation.script for mutation in MUTATIONS.values()}
+
+
 KEYS = ["g:{t}", "s:{t}", "f:{t}", "c:{t}:a=1", "c:{t}:a=2", "c:{t}:b=1", "c:{t}:"]
 ROWS = st.lists(
     st.fixed_dictionaries({"a": st.sampled_from(["1", "2", None])}, optional={"b": st.just("1")}), max_size=2
@@ -40,6 +46,8 @@ CONDITIONS = st.sampled_from([{"a": 1}, {"a": 2}, {"b": 1}, {}])
 STEPS = st.one_of(
     st.tuples(st.just("acquire"), st.lists(CONDITIONS, min_size=1, max_size=2), st.integers(1, 3)),
     st.tuples(st.sampled_from(["fence", "release"]), st.sampled_from("uv"), ROWS, st.integers(1, 3)),
+    st.tuples(st.just("drop"), st.sampled_from(KEYS)),
+    st.tuples(st.just("sweep")),
     st.tuples(st.just("lose"), st.sampled_from(KEYS)),
     st.tuples(st.just("spoil"), st.sampled_from(KEYS)),
 )
@@ -72,6 +80,9 @@ class Agreement:
         if name == "spoil":
             self.client.set(args[0], b"garbage")
             return None
+        if name == "sweep":
+            self.driver.run(flows.sweep(""))
+            return sorted(self.client.keys())
         return self._told("real", [self.driver.execute(call) for call in self._calls(name, *args)])
 
     def simulated(self, name, *args):
@@ -82,18 +93,31 @@ class Agreement:
             key = args[0].encode()
             self.keyspace = tuple(sorted({**dict(self.keyspace), key: b"garbage"}.items()))
             return None
+        if name == "sweep":
+            flow = flows.sweep("")
+            request = next(flow)
+            with suppress(StopIteration):
+                while True:
+                    replies = self._ask(request if isinstance(request, tuple) else (request,))
+                    request = flow.send(replies if isinstance(request, tuple) else replies[0])
+            return [key for key, _ in self.keyspace]
+        return self._told("simulated", self._ask(self._calls(name, *args)))
+
+    def _ask(self, requests):
         replies = []
-        for call in self._calls(name, *args):
+        for request in requests:
             self.clock += 1
-            self.keyspace, reply = self.server.run(self.keyspace, self.clock, call, self.run)
+            self.keyspace, reply = self.server.run(self.keyspace, self.clock, request, self.run)
             replies.append(reply)
-        return self._told("simulated", replies)
+        return replies
 
     def _calls(self, name, *args):
         if name == "acquire":
             conditions, most = args
             stamps = StampKeys.of("", Dependencies.coerce({"t": conditions}))
             return next(flows.acquire(stamps, 60_000, most, bytes(4)))
+        if name == "drop":
+            return [flows.Call(DROP, args, ())]
         unit, rows, most = args
         more = (60_000, most) if name == "fence" else (most,)
         return next(getattr(flows, name)("", unit, {"t": rows or None}, *more))
