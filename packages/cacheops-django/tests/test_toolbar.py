@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from closing import close
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
@@ -80,7 +82,13 @@ def test_it_tells_the_browser_how_long_the_cache_took():
 
 @pytest.mark.django_db(transaction=True)
 def test_it_works_on_an_event_loop():
-    answer = asyncio.run(AsyncClient().get("/awaited/"))
+    async def main() -> Any:
+        try:
+            return await AsyncClient().get("/awaited/")
+        finally:
+            await sync_to_async(close)()
+
+    answer = asyncio.run(main())
     assert "1 hit, 1 miss" in text_of(answer)
 
 
