@@ -13,8 +13,8 @@ zone that are active when the view is called always count, and who asks, where s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.http import HttpRequest
@@ -45,11 +45,9 @@ class Watch:
         self._visitor = visitor(request)
         self._has_read_messages = hasattr(getattr(request, "_messages", None), "_loaded_data")
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> AbstractContextManager[None]:
         """Watch the request for as long as this lasts."""
-        with watching(self.request, self.seen):
-            yield
+        return watching(self.request, self.seen)
 
     def refusal(self, response: HttpResponseBase) -> str | None:
         """Return why this answer is for this request alone, or cannot be kept for another reason."""

@@ -62,10 +62,6 @@ class Watched(dict[Any, Any]):
         """Note that all keys were looked at."""
         self.seen.add(self._everything)
 
-    def write(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Do to the original what was done to this."""
-        getattr(self._original, name)(*args, **kwargs)
-
     def __reduce_ex__(self, protocol: Any) -> Any:
         # A copy of it outlives the view.
         self.note_all()
@@ -97,7 +93,7 @@ def _writing(name: str) -> Any:
 
     def write(self: Watched, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
-        self.write(name, *args, **kwargs)
+        getattr(self._original, name)(*args, **kwargs)
         return result
 
     return write
@@ -164,9 +160,9 @@ def _of_meta(request: HttpRequest) -> Callable[[Any], str | None]:
     def one(key: Any) -> str | None:
         if not isinstance(key, str):
             return EVERYTHING
-        name = HttpHeaders.parse_header_name(key)
         if key in known:
             return None
+        name = HttpHeaders.parse_header_name(key)
         if name is not None:
             return f"header:{name.lower()}" if _HEADER.fullmatch(name) else EVERYTHING
         return f"meta:{key}" if isinstance(dict.get(meta, key), PLAIN) else EVERYTHING
