@@ -27,7 +27,8 @@ DEGRADING: Mapping[str, Any] = {"CACHEOPS_DEGRADE_ON_FAILURE": True}
 """Settings with which the site goes on without the cache while the server is away."""
 
 AFTER_FAULT = 1.0
-"""Seconds after a fault in which a process that goes on writing has sent what it could not send during the fault."""
+"""Seconds after a fault in which a process has sent what it could not send during the fault: half of one for an attempt
+that still waits for an answer, the pause after it, and what a busy machine adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
