@@ -19,6 +19,7 @@ from cacheops_core.serializers import DumpError
 from cacheops_core.stamps import FORMAT
 from cacheops_core.testing import count_round_trips, start_server, wait_for
 from cacheops_core.testing.proxies import Passing, Proxy, Silent
+from cacheops_core.verbs import IN_VAIN
 
 DRINKS = {"product": [{"category": 7}]}
 A_DRINK = {"id": 1, "category": 7}
@@ -111,6 +112,76 @@ def test_a_miss_under_stamps_that_stand_is_two(cache, redis_client):
     with count_round_trips(redis_client) as trips:
         cache.get_or_compute("j", DRINKS, int)
     assert trips.sent == [("MGET",), ("SET",)]
+
+
+def ask_in_vain(cache, times=IN_VAIN):
+    for number in range(times):
+        assert cache.get_or_compute("k", {"product": [{"id": number}]}, int) == 0
+
+
+def trips_of_asking(cache, redis_client, number, **condition):
+    dependencies = {"product": [condition or {"id": number}]}
+    with count_round_trips(redis_client) as trips:
+        cache.get_or_compute("k", dependencies, lambda: number)
+    assert cache.get_or_compute("k", dependencies, int) == number
+    return trips.sent
+
+
+ONE_BY_ONE = [("MGET",), ("EVALSHA",), ("SET",)]
+
+
+def test_where_nothing_has_been_for_long_a_miss_and_its_fill_are_two(cache, redis_client):
+    ask_in_vain(cache)
+    assert trips_of_asking(cache, redis_client, -1) == [("MGET", "EVALSHA"), ("SET",)]
+
+
+def test_one_that_was_there_is_reason_enough_to_wait_again(cache, redis_client):
+    ask_in_vain(cache)
+    cache.get_or_compute("k", {"product": [{"id": 0}]}, int)
+    assert trips_of_asking(cache, redis_client, -1) == ONE_BY_ONE
+
+
+def test_what_is_asked_by_another_field_is_another_thing(cache, redis_client):
+    ask_in_vain(cache)
+    assert trips_of_asking(cache, redis_client, -1, category=7) == ONE_BY_ONE
+
+
+def test_what_is_there_after_all_is_served(cache, redis_client):
+    Cache(redis_client, prefix="p:").get_or_compute("k", DRINKS, lambda: "rows")
+    for number in range(IN_VAIN):
+        cache.get_or_compute("k", {"product": [{"category": -number}]}, int)
+    assert cache.get_or_compute("k", DRINKS, int) == "rows"
+
+
+def test_a_fence_is_seen_where_nothing_has_been_for_long(cache, compute):
+    ask_in_vain(cache)
+    with cache.writing(("product", {"id": -1})):
+        assert [cache.get_or_compute("k", {"product": [{"id": -1}]}, compute) for _ in range(2)] == [1, 2]
+
+
+def test_a_server_that_takes_no_more_serves_what_it_has(cache, redis_client):
+    cache.get_or_compute("k", DRINKS, lambda: "rows")
+    for number in range(1, IN_VAIN + 1):
+        cache.fetch("k", {"product": [{"category": -number}]})
+    redis_client.config_set("maxmemory", 1)
+    try:
+        assert cache.fetch("k", DRINKS).value == "rows"
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+
+def test_what_fails_to_be_acquired_ahead_is_only_read_the_next_time(cache, redis_client):
+    cache.get_or_compute("k", DRINKS, lambda: "rows")
+    for number in range(1, IN_VAIN + 1):
+        cache.fetch("k", {"product": [{"category": -number}]})
+    # A client of this server that may do no more than read.
+    redis_client.execute_command("ACL SETUSER default -evalsha -eval")
+    try:
+        with pytest.raises(BackendError):
+            cache.fetch("k", DRINKS)
+        assert cache.fetch("k", DRINKS).value == "rows"
+    finally:
+        redis_client.execute_command("ACL SETUSER default +@all")
 
 
 def test_an_entry_lives_for_its_timeout(cache, redis_client):

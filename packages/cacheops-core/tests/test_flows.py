@@ -86,6 +86,15 @@ def test_acquiring_names_the_keys_and_schemes_of_each_table():
     assert asked == [(Call(ACQUIRE, keys, (5000, 32, b"abcd", RUN, "category")),)]
 
 
+def test_what_is_hardly_there_is_read_and_acquired_in_one_go():
+    replies = [(RUN_1, [None, GENERATION, None]), [b"ok", [GENERATION, STAMP], []]]
+    asked, found = replay(flows.fetch_and_acquire("k", STAMPS, 5000, 32, b"abcd"), [replies])
+    ((reading, acquiring),) = asked
+    assert [reading] == replay(flows.fetch("k", STAMPS), [replies[0]])[0]
+    assert [(acquiring,)] == replay(flows.acquire(STAMPS, 5000, 32, b"abcd"), [replies[1:]])[0]
+    assert found == (Found(None, None), Acquired(HEAD, {}, ()))
+
+
 def test_acquired_stamps_make_a_head():
     _, acquired = replay(flows.acquire(STAMPS, 0, 32, b""), [[[b"ok", [GENERATION, STAMP], []]]])
     assert acquired == Acquired(HEAD, {}, ())

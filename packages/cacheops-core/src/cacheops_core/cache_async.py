@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError
 from . import locks, near_subscription
 from .cache import TIMEOUTS, wrong_url
 from .circuit import circuit_of
+from .clients import is_cluster
 from .dependents import Decorating
 from .drivers import AsyncDriver
 from .errors import BackendError
@@ -57,6 +58,7 @@ class AsyncCache(SimpleVerbs, Decorating):
         self.driver: AsyncDriver = AsyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
         self.join(circuit_of(self.driver.client, TaskMender))
+        self.may_acquire_ahead = not is_cluster(self.driver.client)
         if near is None:
             self.near.subscribe = partial(near_subscription.subscribe, TaskSubscription, self.driver.client)
         else:

@@ -180,22 +180,40 @@ class Acquired:
 
 def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
     """Return the entry's payload if every stamp that it was computed under still stands."""
-    return _found(stamps, (yield _question(key, stamps)))
+    return _found(stamps, (yield _reading(key, stamps)))
 
 
 def fetch_all(wanted: Iterable[tuple[str, StampKeys]]) -> Flow[list[Found]]:
     """Return what `fetch` returns for each entry, in one round trip."""
     wanted = list(wanted)
-    replies = yield tuple(_question(key, stamps) for key, stamps in wanted)
-    return [_found(stamps, reply) for (_, stamps), reply in zip(wanted, replies, strict=True)]
+    replies = yield tuple(_reading(key, stamps) for key, stamps in wanted)
+    return [_found(stamps, told) for (_, stamps), told in zip(wanted, replies, strict=True)]
 
 
-def _question(key: str, stamps: StampKeys) -> Command:
+def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) -> Flow[Acquired]:
+    """Return the head to store an answer under that is computed from now on.
+
+    The bookkeeping will live for ``lifetime`` milliseconds at least, 0 for ever. ``nonce`` are `NONCE` bytes
+    that nobody has passed before.
+    """
+    calls = _acquiring(stamps, lifetime, max_schemes, nonce)
+    return _acquired(stamps, (yield calls) if calls else [])
+
+
+def fetch_and_acquire(
+    key: str, stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes
+) -> Flow[tuple[Found, Acquired]]:
+    """Do both, one after the other, in one round trip: where there will hardly be an entry."""
+    told, *replies = yield (_reading(key, stamps), *_acquiring(stamps, lifetime, max_schemes, nonce))
+    return _found(stamps, told), _acquired(stamps, replies)
+
+
+def _reading(key: str, stamps: StampKeys) -> Command:
     return Command("MGET", (key, *stamps.keys), tells_run=True)
 
 
-def _found(stamps: StampKeys, reply: Any) -> Found:
-    run, (entry, *found) = reply
+def _found(stamps: StampKeys, told: tuple[Any, Any]) -> Found:
+    run, (entry, *found) = told
     head = stamps.head(found, run if isinstance(run, bytes) else run[1:])
     if entry is None:
         return Found(None, head)
@@ -206,13 +224,8 @@ def _found(stamps: StampKeys, reply: Any) -> Found:
     return Found(None, head, outdated=entry)
 
 
-def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) -> Flow[Acquired]:
-    """Return the head to store an answer under that is computed from now on.
-
-    The bookkeeping will live for ``lifetime`` milliseconds at least, 0 for ever. ``nonce`` are `NONCE` bytes
-    that nobody has passed before.
-    """
-    calls = tuple(
+def _acquiring(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) -> tuple[Call, ...]:
+    return tuple(
         Call(
             ACQUIRE,
             (
@@ -223,19 +236,22 @@ def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) ->
         )
         for table, conjunctions in stamps.tables
     )
-    replies = (yield calls) if calls else []
+
+
+def _acquired(stamps: StampKeys, replies: Iterable[Any]) -> Acquired:
     found: list[bytes] = []
     runs: list[bytes] = []
     full: Registries = {}
     garbage: list[str] = []
+    is_ours = True
     for (table, _), (status, values, discarded) in zip(stamps.tables, replies, strict=True):
+        is_ours = is_ours and status == b"ok"
         if status == b"full":
             full[table.table] = _registry(values)
         found += values
         # The script gives no generation of another run than the one that it was told.
         runs += [value[GENERATION - RUN_LENGTH : GENERATION] for value in values]
         garbage += [_text(key) for key in discarded]
-    is_ours = all(status == b"ok" for status, *_ in replies)
     return Acquired(stamps.head(found, runs) if is_ours else None, full, tuple(garbage))
 
 

@@ -11,7 +11,7 @@ so that a server which comes back with older data has none that are valid.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -69,6 +69,8 @@ class StampKeys:
     """Stands for the names of all keys."""
     head_length: int
     """Bytes of every head that is made of these stamps."""
+    shape: Hashable
+    """What they have in common with those of other values."""
 
     @classmethod
     def of(cls, prefix: str, dependencies: Dependencies) -> StampKeys:
@@ -80,7 +82,11 @@ class StampKeys:
             keys.append(table.generation)
             keys.extend(table.conjunctions + conjunction_text(c) for c in conjunctions)
             length += GENERATION + STAMP * len(conjunctions)
-        return cls(tables, tuple(keys), blake2b("\n".join(keys).encode(), digest_size=16).digest(), length)
+        digest = blake2b("\n".join(keys).encode(), digest_size=16).digest()
+        shape = tuple(
+            (table, tuple(field for c in found for field, _ in c)) for table, found in dependencies.tables
+        )
+        return cls(tables, tuple(keys), digest, length, shape)
 
     def head(self, found: Sequence[bytes | None], run: bytes | Sequence[bytes]) -> bytes | None:
         """Return the head of an entry computed under these stamps, or None unless each of them is valid.

@@ -43,6 +43,9 @@ NOTHING = Dependencies()
 MARGIN = 60_000
 """Milliseconds that bookkeeping lives on when whatever was filled under it has ended."""
 
+IN_VAIN = 16
+"""How many times in a row stamps of one shape have been missing when they are no longer waited for to be."""
+
 KNOWN_DEPENDENCIES = 10_000
 """How many dependencies a cache remembers the key names of."""
 
@@ -92,6 +95,9 @@ class Verbs:
         self._seen: OrderedDict[bytes, float] = OrderedDict()
         """Heads, and when each was first seen."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
+        self.may_acquire_ahead: bool = True
+        self._in_vain: dict[Hashable, int] = {}
+        """How many times in a row there were no stamps of a shape."""
         self.near: Near = Near.of(self.options)
         """The copies that this process has of what is asked for with ``near``."""
         self._warned: set[str] = set()
@@ -191,8 +197,8 @@ class Verbs:
             yield from self._looking_for_a_value(lookup)
             return
         yield from self._settling()
-        found = yield from flows.fetch(lookup.key, lookup.stamps)
-        yield from self._going_by(lookup, found)
+        found, acquired = yield from self._fetching(lookup)
+        yield from self._going_by(lookup, found, acquired)
 
     def _looking_together(self, lookups: Sequence[Lookup]) -> Flow[None]:
         yield from self._settling()
@@ -202,11 +208,15 @@ class Verbs:
             lookup.head = None
         yield from self._going_by(lookups[0], first)
 
-    def _going_by(self, lookup: Lookup, found: flows.Found) -> Flow[None]:
+    def _going_by(
+        self, lookup: Lookup, found: flows.Found, acquired: flows.Acquired | None = None
+    ) -> Flow[None]:
         is_there = self._take(lookup, found)
         if not is_there and (lookup.head is None or self._is_longer_than_usual(lookup.timeout)):
             # The stamps may be there, and still end sooner than an answer that is to be kept for long.
-            yield from self._acquiring(lookup)
+            self._take_over(
+                lookup, acquired or (yield from flows.acquire(lookup.stamps, *self._terms(lookup)))
+            )
         if lookup.head is not None:
             lookup.known_since = self._seen.get(lookup.head) or self._see(lookup.head)
 
@@ -251,13 +261,37 @@ class Verbs:
             log.warning("Entry %s counts as a miss: %s", name, error)
             return None, False
 
-    def _acquiring(self, lookup: Lookup) -> Flow[None]:
+    def _fetching(self, lookup: Lookup) -> Flow[tuple[flows.Found, flows.Acquired | None]]:
+        """Ask for the entry; where there has been nothing for long, acquire its stamps in the same round trip.
+
+        That is when everybody asks for what nobody has asked for lately: a crawler, or a cache that was emptied. Who
+        is wrong has had stamps made, or kept, without need.
+        """
+        stamps, shape = lookup.stamps, lookup.stamps.shape
+        acquired: flows.Acquired | None = None
+        in_vain = self._in_vain.get(shape, 0) if self._in_vain else 0
+        if in_vain < IN_VAIN or not self.may_acquire_ahead:
+            found = yield from flows.fetch(lookup.key, stamps)
+        else:
+            # Should it fail where to read would not, the next one only reads.
+            self._in_vain.pop(shape, None)
+            found, acquired = yield from flows.fetch_and_acquire(lookup.key, stamps, *self._terms(lookup))
+        if found.head is None:
+            if len(self._in_vain) >= KNOWN_DEPENDENCIES:
+                self._in_vain.clear()
+            self._in_vain[shape] = in_vain + 1
+        elif in_vain:
+            self._in_vain.pop(shape, None)
+        return found, acquired
+
+    def _terms(self, lookup: Lookup) -> tuple[int, int, bytes]:
         # A stamp outlives every entry that is filled right after it was acquired.
         usual = self.options.timeout
         longest = None if None in (lookup.timeout, usual) else max(lookup.timeout or 0, usual or 0)
         lifetime = 0 if longest is None else 2 * milliseconds(longest) + MARGIN
-        most = self.options.max_schemes
-        acquired = yield from flows.acquire(lookup.stamps, lifetime, most, urandom(NONCE))
+        return lifetime, self.options.max_schemes, urandom(NONCE)
+
+    def _take_over(self, lookup: Lookup, acquired: flows.Acquired) -> None:
         lookup.head = acquired.head
         if acquired.garbage:
             log.warning("What stood under %s was none of ours and is gone", ", ".join(acquired.garbage))
@@ -265,7 +299,9 @@ class Verbs:
             self._learn(acquired.full)
             self._stamps.clear()
             log.info(
-                "No more than %s schemes fit; any further ones count as any row of %s", most, [*acquired.full]
+                "No more than %s schemes fit; any further ones count as any row of %s",
+                self.options.max_schemes,
+                [*acquired.full],
             )
         elif acquired.head is not None:
             self._learn(self._registered(lookup.stamps))

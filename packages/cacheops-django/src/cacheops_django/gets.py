@@ -229,7 +229,8 @@ def _missed(way: Way, cache: Cache, value: Any, lookup: Lookup) -> Any:
     ask.stored(cache.fill(lookup, found))
     reads.note(way.model, way.plan.tally, ask, cache, way.key(value), way.dependencies(value))
     if not found:
-        raise way.model.DoesNotExist(f"{way.model._meta.object_name} matching query does not exist.")
+        model: Any = way.model
+        raise model.DoesNotExist(f"{model._meta.object_name} matching query does not exist.")
     return way.layout.objects(way.model, way.using, found, way.fetch_mode)[0]
 
 
