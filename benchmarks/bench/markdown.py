@@ -48,7 +48,8 @@ def _row(*cells: str) -> Iterator[str]:
 def _cost(result: Result, name: str) -> str:
     if name not in result.series:
         return result.absent.get(name, "-")
-    sign = "+" if result.operation.kind != "read" and name != BASE and BASE in result.series else ""
+    is_beyond = result.operation.kind != "read" and name != BASE and BASE in result.series
+    sign = "+" if is_beyond and result.cost(name) >= 0 else ""
     trips = result.series[name].trips
     shown = f"{sign}{number(result.cost(name))} ({number(result.cost(name, 'wall'))})"
     return shown + ("" if trips is None else f" · {per_call(trips)}")

@@ -48,8 +48,10 @@ def _cost(result: Result, name: str) -> Text:
     if name not in result.series:
         absent = result.absent.get(name, "-")
         return Text(absent, style="bold red" if absent in ("wrong", "fails") else "dim")
-    sign = "+" if result.operation.kind != "read" and name != BASE and BASE in result.series else ""
     cpu, wall = (result.cost(name, clock) for clock in ("cpu", "wall"))
+    # What is cheaper than without a cache has a sign already.
+    is_beyond = result.operation.kind != "read" and name != BASE and BASE in result.series
+    sign = "+" if is_beyond and cpu >= 0 else ""
     trips = result.series[name].trips
     return Text(f"{sign}{number(cpu)} ({number(wall)})" + ("" if trips is None else f" ·{per_call(trips)}"))
 
