@@ -22,6 +22,7 @@ from django.db.transaction import Atomic
 from . import (
     async_caches,
     async_reads,
+    chain_steps,
     chains,
     gets,
     invalidation,
@@ -71,11 +72,11 @@ def patches() -> Iterator[Patch]:
     # Building a query only when somebody looks at it
     yield add(QuerySet, "_query", chains.Building())
     for name in chains.FILTERS:
-        yield around(QuerySet, name, chains.filtering(name))
+        yield around(QuerySet, name, chain_steps.filtering(name))
     for name in chains.CONSTANTS:
-        yield around(QuerySet, name, chains.constant(name))
-    yield around(QuerySet, "__getitem__", chains.sliced)
-    yield around(QuerySet, "prefetch_related", chains.prefetching)
+        yield around(QuerySet, name, chain_steps.constant(name))
+    yield around(QuerySet, "__getitem__", chain_steps.sliced)
+    yield around(QuerySet, "prefetch_related", chain_steps.prefetching)
     yield add(QuerySet, "ordered", chains.ordered)
     yield around(QuerySet, "_check_ordering_first_last_queryset_aggregation", chains.refuse_aggregation)
     yield around(QuerySet, "__getstate__", chains.getstate)
