@@ -33,7 +33,7 @@ from testapp.models import (
 )
 
 from cacheops_core.conditions import Dependencies
-from cacheops_django import chain_keys, chains, conf, installation, reads, scopes
+from cacheops_django import chain_keys, chains, conf, installation, plans, reads, scopes
 from cacheops_django.chains import chain_of
 from cacheops_django.fingerprint_query import encode_query
 from cacheops_django.reasons import Uncacheable
@@ -48,7 +48,7 @@ DEPTH = 6
 
 @pytest.fixture(autouse=True)
 def _nothing_known() -> None:
-    reads.forget_plans()
+    plans.forget()
 
 
 def remembered(make: Make, value: Any, op: str = "fetch") -> QuerySet[Any, Any]:
@@ -60,7 +60,7 @@ def remembered(make: Make, value: Any, op: str = "fetch") -> QuerySet[Any, Any]:
 
 def slowly(queryset: Any, op: str = "fetch") -> tuple[bytes, Dependencies]:
     """Return the key of a question, and what its answer depends on, as they are worked out from the query."""
-    key, plan = reads._plan(queryset, queryset.query, "default", op, op)
+    key, plan = plans._plan(queryset, queryset.query, "default", op, op)
     return key, plan.found
 
 
@@ -119,10 +119,10 @@ def test_the_key_is_the_slow_one(make: Make, first: Any, second: Any, op: str) -
 @pytest.mark.parametrize("make,first,second", CHAINS.values(), ids=CHAINS)
 def test_what_a_sample_depends_on_is_the_slow_answer(make: Make, first: Any, second: Any) -> None:
     for _ in range(DEPTH):
-        reads.depends(make(first))
+        plans.depends(make(first))
     chain = chain_of(make(second))
     assert chain is not None
-    assert chain_keys.known(chain, "sample", "default") == reads._depends(make(second), "default")
+    assert chain_keys.known(chain, "sample", "default") == plans._depends(make(second), "default")
 
 
 @pytest.mark.parametrize("make,first,second", CHAINS.values(), ids=CHAINS)
@@ -424,7 +424,7 @@ def test_two_threads_that_build_one_queryset_get_one_query(monkeypatch: pytest.M
 
 def test_a_queryset_outlives_what_was_known_when_it_was_made() -> None:
     queryset = lazy()
-    reads.forget_plans()
+    plans.forget()
     assert quickly(queryset) is None
     assert "ORDER BY" in str(queryset.all().query)
     assert chain_of(queryset.order_by("title")) is None
@@ -561,7 +561,7 @@ def test_any_chain_is_the_query_and_the_key_that_django_and_the_slow_way_make_of
         quick = quickly(found)
         assert quick in (None, slow) or isinstance(slow, str)
         with contextlib.suppress(Uncacheable, FieldError):
-            reads._known(found, "default", "fetch")
+            plans.plan_for(found, "default", "fetch")
         assert encode_query(found.query) == encode_query(reference.query)
         assert (found._fields, found._iterable_class) == (reference._fields, reference._iterable_class)
         assert found.ordered == reference.ordered

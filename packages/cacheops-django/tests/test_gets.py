@@ -36,7 +36,7 @@ from testapp.models import (
 )
 
 from cacheops_core.testing import count_round_trips
-from cacheops_django import caches, counters, reads, reasons, scopes
+from cacheops_django import caches, counters, plans, reasons, scopes
 from cacheops_django.signals import cache_read
 
 pytestmark = pytest.mark.django_db
@@ -279,7 +279,7 @@ def test_an_open_transaction_sees_what_it_has_written() -> None:
 def test_a_get_that_is_first_asked_in_a_transaction_that_writes_goes_the_short_way_later(
     no_query: Any,
 ) -> None:
-    reads.forget_plans()
+    plans.forget()
     with transaction.atomic():
         Tag(pk=1, name="mine").save()
         assert Tag.objects.get(pk=1).name == "mine"

@@ -7,7 +7,7 @@ from alike import ALIKE, Make
 from django.db.models import F, QuerySet, Sum
 from testapp.models import Place, Post
 
-from cacheops_django import reads
+from cacheops_django import plans, reads
 from cacheops_django.dependencies import dependencies
 from cacheops_django.fingerprints import pattern
 
@@ -31,12 +31,12 @@ def pattern_of(queryset: QuerySet[Any, Any]) -> bytes | None:
 
 
 def plan_of(queryset: QuerySet[Any, Any]) -> Any:
-    return reads._plan(queryset, queryset.query, "default", "fetch", "fetch")[1]
+    return plans._plan(queryset, queryset.query, "default", "fetch", "fetch")[1]
 
 
 @pytest.fixture(autouse=True)
 def _nothing_known() -> None:
-    reads.forget_plans()
+    plans.forget()
 
 
 @pytest.mark.parametrize("make,first,second", ALIKE.values(), ids=ALIKE)
@@ -48,7 +48,7 @@ def test_what_is_alike_depends_on_what_it_would_by_itself(make: Make, first: Any
 
 def test_what_is_alike_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     plan_of(Post.objects.filter(category=1))
-    monkeypatch.setattr(reads, "examine", None)
+    monkeypatch.setattr(plans, "examine", None)
     assert plan_of(Post.objects.filter(category=2)) is not None
 
 

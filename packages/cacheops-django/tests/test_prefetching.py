@@ -14,7 +14,7 @@ from numbering import go_on_counting
 from testapp.models import Author, Category, Club, Membership, Post, Tag, Token, TokenUse
 
 from cacheops_core.testing import count_round_trips
-from cacheops_django import caches, conf, following, prefetching, reads, scopes
+from cacheops_django import caches, conf, following, plans, prefetching, scopes
 from cacheops_django.prefetching import AtHand, Waiting
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _rows() -> None:
-    reads.forget_plans()
+    plans.forget()
     categories = [Category.objects.create(pk=number, title=f"c{number}") for number in (1, 2, 3)]
     authors = [Author.objects.create(pk=number, name=f"a{number}") for number in (1, 2)]
     authors[0].follows.add(authors[1])

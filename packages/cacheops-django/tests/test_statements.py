@@ -11,7 +11,7 @@ from django.db.models.sql import compiler as compilers
 from django.test.utils import CaptureQueriesContext
 from testapp.models import Author, Category, Everything, Post
 
-from cacheops_django import reads, statements
+from cacheops_django import plans, reads, statements
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ OFTEN = 4
 
 @pytest.fixture(autouse=True)
 def _rows() -> None:
-    reads.forget_plans()
+    plans.forget()
     connections["default"].__dict__.pop("_cacheops_selects", None)
     category, author = Category.objects.create(id=1, title="a"), Author.objects.create(name="a")
     Post.objects.create(category=category, title="a%", views=1, editor=author)

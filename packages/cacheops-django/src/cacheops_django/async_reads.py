@@ -21,7 +21,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 from cacheops_core.near import MISS
 
-from . import async_caches, counters, events, reads
+from . import async_caches, attempts, counters, events, plans, reads
 from .signals import cache_read
 
 Rows: TypeAlias = Any
@@ -60,8 +60,8 @@ class Answers:
         if reads.wish_of(queryset).is_write_only or async_caches.is_written(
             table for table, _ in found.tables
         ):
-            raise reads.NotOnLoop
-        plan = reads.plan_of(key)
+            raise attempts.NotOnLoop
+        plan = plans.plan_of(key)
         is_near = plan is not None and plan.is_near
         if key not in self.values and is_near and (value := cache.near.get(key)) is not MISS:
             self.values[key], self._asked[key] = value, reads.Noting(bool)
@@ -122,15 +122,15 @@ async def attempt(method: Callable[[], Any]) -> Any:
     """Return what a method returns if the cache has all that it asks; else MISS."""
     answers = Answers()
     while True:
-        token = reads.on_loop.set(answers)
+        token = attempts.on_loop.set(answers)
         try:
             return method()
-        except (reads.NotOnLoop, SynchronousOnlyOperation):
+        except (attempts.NotOnLoop, SynchronousOnlyOperation):
             return MISS
         except Wanted as stopped:
             wanted = stopped
         finally:
-            reads.on_loop.reset(token)
+            attempts.on_loop.reset(token)
         if not await answers.fetch(wanted):
             return MISS
 

@@ -16,7 +16,7 @@ from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.examining import Examined, State, examine
 
-from . import conf, counters, reads, words
+from . import attempts, conf, counters, reads, words
 from .explanations import DependsOn, Explanation
 from .functions import Kept, ProjectFunction
 from .query_texts import readable
@@ -101,12 +101,12 @@ def _explain_queryset(
     ask: Callable[[], Any] = (
         copy._fetch_all if method == "fetch" else lambda: getattr(copy, method)(*args, **kwargs)
     )
-    token = reads.on_loop.set(Trial())
+    token = attempts.on_loop.set(Trial())
     try:
         ask()
     except Told as told:
         return _explain_lookup(asked, told)
-    except reads.NotOnLoop as refused:
+    except attempts.NotOnLoop as refused:
         reason = getattr(refused.__cause__, "reason", Reason(str(refused.__cause__)))
         return Explanation(
             asked=asked,
@@ -116,7 +116,7 @@ def _explain_queryset(
             query=_sql(copy),
         )
     finally:
-        reads.on_loop.reset(token)
+        attempts.on_loop.reset(token)
     because = "Django answers it without asking anybody."
     return Explanation(asked=asked, outcome="never", because=because)
 

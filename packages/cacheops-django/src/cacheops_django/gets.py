@@ -29,7 +29,7 @@ from cacheops_core.cache import Cache, Lookup
 from cacheops_core.conditions import Dependencies, Token, token
 from cacheops_core.near import MISS
 
-from . import caches, conf, events, querysets, reads, rows, scopes, statements
+from . import attempts, caches, conf, events, plans, querysets, reads, rows, scopes, statements
 from .fingerprint_values import dump, encode
 from .instances import Layout
 from .signals import cache_read
@@ -82,7 +82,7 @@ class Way:
     """What the object with the value that was tried depends on."""
     tables: tuple[str, ...]
     timeout: float | None
-    plan: reads.Plan
+    plan: plans.Plan
     layout: Layout
     query: Query
     """What the database was to be asked for the value that was tried."""
@@ -183,7 +183,7 @@ def _short(
 ) -> Any:
     """Return the object; or what the cache says, if that is anything else; None where there is no short way."""
     kind = type(value)
-    if kind not in TRIED or reads.on_loop.get() is not None or scopes.is_deciding() or events.listeners:
+    if kind not in TRIED or attempts.on_loop.get() is not None or scopes.is_deciding() or events.listeners:
         return None
     using = db or router.db_for_read(model, **hints)
     way = _way((queryset_class, model, name, kind, using))
@@ -268,20 +268,20 @@ class _Trial:
 def _way(at: At) -> Way | None:
     """Return a way, or None if there is none."""
     settings = conf.current()
-    known: tuple[conf.Settings, Way | None] | None = reads.ways.get(at)
+    known: tuple[conf.Settings, Way | None] | None = plans.ways.get(at)
     if known is not None and known[0] is settings:
         return known[1]
-    if len(reads.ways) >= MOST_WAYS:
-        reads.ways.clear()
+    if len(plans.ways) >= MOST_WAYS:
+        plans.ways.clear()
     try:
         way = _find(*at)
-    except reads.NotOnLoop as refused:
+    except attempts.NotOnLoop as refused:
         reason = getattr(refused.__cause__, "reason", None)
         if getattr(reason, "kind", "") == "transaction":
             # Once it has ended there may be one.
             return None
         way = None
-    reads.ways[at] = (settings, way)
+    plans.ways[at] = (settings, way)
     return way
 
 
@@ -305,7 +305,7 @@ def _find(
     asked, again = (_try(queryset_class, model, name, value, using) for value in (one, other))
     if asked is None or again is None:
         return None
-    plan, parts = reads.plan_of(asked.key), asked.key.split(dump(encode(one)))
+    plan, parts = plans.plan_of(asked.key), asked.key.split(dump(encode(one)))
     if plan is None or plan.layout is None or len(parts) != 2:
         return None
     way = Way(
@@ -333,7 +333,7 @@ def _try(
     queryset_class: type[QuerySet[Any]], model: type[Model], name: str, value: Any, using: str
 ) -> _Tried | None:
     """Return what a get asks of the cache; None if it does not come to that."""
-    token = reads.on_loop.set(_Trial())
+    token = attempts.on_loop.set(_Trial())
     try:
         queryset_class(model, using=using).get(**{name: value})
     except _Tried as tried:
@@ -342,7 +342,7 @@ def _try(
         # Whatever is wrong, Django says it best, when it is really asked.
         return None
     finally:
-        reads.on_loop.reset(token)
+        attempts.on_loop.reset(token)
     return None
 
 

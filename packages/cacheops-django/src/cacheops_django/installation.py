@@ -27,9 +27,9 @@ from . import (
     gets,
     invalidation,
     managers,
+    plans,
     prefetching,
     querysets,
-    reads,
     receivers,
     shared_counters,
     transactions,
@@ -136,7 +136,7 @@ def install() -> None:
     if _applied:
         return
     _applied.extend(apply_all(patches()))
-    reads.forget_plans()
+    plans.forget()
     connection_created.connect(transactions.connected, dispatch_uid="cacheops.connected")
     post_save.connect(receivers.store_on_save, dispatch_uid="cacheops.store_on_save")
     setting_changed.connect(_forget, dispatch_uid="cacheops.forget")
@@ -169,4 +169,4 @@ def _forget(*, setting: str, **kwargs: Any) -> None:
         "DATABASE_ROUTERS",
         "INSTALLED_APPS",
     }:
-        reads.forget_plans()
+        plans.forget()

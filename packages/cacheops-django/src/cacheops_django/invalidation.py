@@ -13,7 +13,7 @@ from django.db.models import Model
 
 from cacheops_core.units import Change
 
-from . import caches, counters, events, reads, rows, scopes, tables, transactions
+from . import caches, counters, events, plans, rows, scopes, tables, transactions
 from .announcements import ObjectRow
 from .signals import cache_invalidated
 from .targets import shape_of
@@ -62,7 +62,7 @@ def invalidate_all() -> None:
     """Drop everything in the cache, below the prefixes that are current; of what else its server holds, nothing."""
     for cache in caches.everyone():
         cache.invalidate_all()
-    reads.forget_plans()
+    plans.forget()
     counters.dropped_everything()
     if events.listeners:
         events.tell(events.Drop(changes=()))

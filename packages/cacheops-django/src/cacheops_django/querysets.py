@@ -22,7 +22,7 @@ from django.db.models.utils import create_namedtuple_class
 from cacheops_core.errors import ConfigurationError
 from cacheops_core.profiles import parse_ops, parse_timeout
 
-from . import chains, conf, following, reads, scopes, statements
+from . import chains, conf, following, plans, reads, scopes, statements
 from .chains import chain_of
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
@@ -195,7 +195,7 @@ def aggregate(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: An
         named = {**{arg.default_alias: arg for arg in args}, **kwargs}
     except (AttributeError, TypeError):
         return compute(self)
-    more = reads.More(lambda asked: _aggregating(asked, named), ("aggregate", *named), _form(named))
+    more = plans.More(lambda asked: _aggregating(asked, named), ("aggregate", *named), _form(named))
     try:
         return reads.answer(self, "aggregate", compute, more)
     except Unresolved as error:

@@ -16,7 +16,8 @@ from cacheops_core.options import seconds
 
 from . import caches, conf, rows, tables
 from .fingerprints import Unfingerprintable
-from .reads import NOT_GIVEN, depends, wish_of
+from .plans import depends
+from .reads import NOT_GIVEN, wish_of
 from .reasons import Reason, Uncacheable
 
 __all__ = ["Sample", "Samples"]
