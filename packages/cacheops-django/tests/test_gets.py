@@ -422,6 +422,22 @@ def test_fetch_modes_hold_for_references() -> None:
         _ = post.category
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2, 25])
+def test_what_is_not_one_is_told_in_djangos_words_whoever_has_looked(rows: int) -> None:
+    def told(get: Callable[[], Any]) -> str:
+        try:
+            return f"{get()}"
+        except (Post.DoesNotExist, Post.MultipleObjectsReturned) as error:
+            return f"{type(error)} {error}"
+
+    Post.objects.all().delete()
+    Post.objects.bulk_create(Post(title="x", category_id=1) for _ in range(rows))
+    django = told(lambda: Post.objects.nocache().get(title="x"))
+    Post.objects.filter(title="y").first()
+    told(lambda: Post.objects.get(title="y"))
+    assert [told(lambda: Post.objects.get(title="x")) for _ in range(3)] == [django] * 3
+
+
 def test_a_deferred_key_is_read_first() -> None:
     keep(lambda: Category.objects.get(id=1))
     post = Post.objects.nocache().only("title").get()

@@ -23,6 +23,7 @@ from uuid import UUID
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections, router
 from django.db.models import ForeignKey, Model, OneToOneField, QuerySet
+from django.db.models.query import MAX_GET_RESULTS
 from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
@@ -224,14 +225,24 @@ def _missed(way: Way, cache: Cache, value: Any, lookup: Lookup) -> Any:
         return lookup
     ask = reads.Noting(lambda: statements.rows_with(way, way.query, way.tried, way.using, value))
     found = ask()
-    if found is None or len(found) > 1:
+    if found is None:
         return lookup
     ask.stored(cache.fill(lookup, found))
     reads.note(way.model, way.plan.tally, ask, cache, way.key(value), way.dependencies(value))
-    if not found:
-        model: Any = way.model
-        raise model.DoesNotExist(f"{model._meta.object_name} matching query does not exist.")
+    if len(found) != 1:
+        raise _not_one(way.model, len(found))
     return way.layout.objects(way.model, way.using, found, way.fetch_mode)[0]
+
+
+def _not_one(model: Any, rows: int) -> Exception:
+    """Return the error that Django raises where there is not exactly one object, in its words."""
+    name = model._meta.object_name
+    if not rows:
+        return model.DoesNotExist(f"{name} matching query does not exist.")  # type: ignore[no-any-return]
+    told = rows if rows < MAX_GET_RESULTS else f"more than {MAX_GET_RESULTS - 1}"
+    return model.MultipleObjectsReturned(  # type: ignore[no-any-return]
+        f"get() returned more than one {name} -- it returned {told}!"
+    )
 
 
 def _is_one(way: Way, found: Any) -> bool:
