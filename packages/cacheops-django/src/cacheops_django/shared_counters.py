@@ -126,13 +126,15 @@ def publish() -> bool:
     """
     global _due
     seconds = conf.current().counters_every
-    if seconds is None or caches.of_counters().circuit.is_open or not _lock.acquire(blocking=False):
+    if seconds is None or not _lock.acquire(blocking=False):
         return False
     try:
+        cache = caches.of_counters()
+        if cache.circuit.is_open:
+            return False
         _due = time.monotonic() + seconds
         counts, asked = counters.collect(), _queries_now()
         call = _call(_since(counts, _published), asked)
-        cache = caches.of_counters()
         unknown = cache.driver.run(cache.insisting(_sending(call))) if call is not None else []
         for digest in (name.decode() for name in unknown):
             # A new hour, or a server that was emptied: it is told again, with its text, the next time.
