@@ -171,3 +171,21 @@ def test_a_closed_cache_leaves_no_connection_open(servers, nodes):
 
 def connections(client, name):
     return [each for each in client.client_list() if each["name"] == name]
+
+
+def test_the_node_that_did_not_answer_is_the_one_that_is_waited_for(servers, cluster):
+    with redis.RedisCluster(
+        host="127.0.0.1", port=cluster.get_default_node().port, socket_timeout=0.3
+    ) as client:
+        cache = Cache(client, degrade=True)
+        away = client.get_node_from_key("cacheops:g:{product}").port
+        cache.fetch("k", "product")
+        with next(server for server in servers.primaries if server.port == away).paused():
+            cache.invalidate("product")
+            began = cache.circuit.mender.seen
+            # It has tried once at least, and the other nodes have been there all the time.
+            wait_for(lambda: cache.circuit.mender.seen > began)
+            assert cache.circuit.is_open
+        wait_for(lambda: not cache.circuit.is_open)
+        assert not cache.circuit.owes()
+        cache.close()
