@@ -34,6 +34,7 @@ from .errors import BackendError
 from .flows import Command, Flow
 from .forks import module_lock
 from .options import CacheOptions
+from .stamps import TableKeys
 from .units import Debt, Owed
 
 log: logging.Logger = logging.getLogger("cacheops")
@@ -123,10 +124,11 @@ class Circuit:
 
     def mend(self) -> None:
         """See to it that somebody is at work until there is nothing to mend."""
-        if (mender := self.mender) is None or not mender.is_there():
+        if (before := self.mender) is None or not before.is_there():
+            # It looks for itself here as soon as it begins.
             mender = self.mender = self._make_mender(self)
             if not mender.start():
-                self.mender = None
+                self.mender = before
 
     def rest(self) -> None:
         """Have nobody work, until somebody finds something to mend."""
@@ -158,10 +160,19 @@ class Circuit:
         return self._outages.get("now")
 
     def asking(self) -> Flow[Outage | None]:
-        """Ask what was not answered, or else for a sign of life; return the outage that has ended."""
+        """Ask what was not answered, or else about what is owed; return the outage that has ended."""
         outage = self._outage
-        yield (Command("PING", ()),) if outage is None else outage.question
+        if question := self._question() if outage is None else outage.question:
+            yield question
         return outage
+
+    def _question(self) -> tuple[Command, ...]:
+        for prefix, (owed, _) in list(self._owed.items()):
+            for debt in owed.debts().values():
+                return tuple(
+                    Command("EXISTS", (TableKeys.of(prefix, table).generation,)) for table in debt.changes
+                )
+        return ()
 
     def settling(self, outage: Outage | None) -> Flow[None]:
         """Send what is owed, and end an outage after which a server has answered."""
