@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 
@@ -20,7 +21,7 @@ import valkey.asyncio
 
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
-from cacheops_core.circuit import Circuit
+from cacheops_core.circuit import NEGLECT, Circuit
 from cacheops_core.drivers import failure
 from cacheops_core.errors import BackendError
 from cacheops_core.flows import Call, Command
@@ -411,7 +412,7 @@ class Idle:
     """A mender that leaves it to the test to work."""
 
     def __init__(self, circuit):
-        self.has_begun = False
+        self.has_begun, self.seen = False, time.monotonic()
 
     def start(self):
         self.has_begun = True
@@ -594,6 +595,18 @@ def test_where_no_thread_can_be_begun_the_next_request_tries_again(away, monkeyp
     cache.fetch("k", DRINKS)
     assert len(menders_at_work()) == 1
     cache.close()
+
+
+def test_where_threads_do_not_run_requests_ask_for_themselves_again(proxy, away, compute, monkeypatch):
+    # The story: uWSGI was not told to let threads run. One time-out, and the site would never ask its cache again.
+    monkeypatch.setattr("cacheops_core.cache.ThreadMender", Idle)
+    cache = away()
+    cache.invalidate("product")
+    proxy.open()
+    assert [cache.get_or_compute("k", DRINKS, compute) for _ in range(2)] == [1, 2]
+    cache.circuit.mender.seen -= NEGLECT
+    assert [cache.get_or_compute("k", DRINKS, compute) for _ in range(2)] == [3, 3]
+    assert not cache.circuit.owes()
 
 
 def test_any_error_is_survived(proxy, away, monkeypatch):

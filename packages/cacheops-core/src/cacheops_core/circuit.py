@@ -45,9 +45,15 @@ SAME_NEWS = 60.0
 MOST_NEWS = 100
 """Ways to refuse that are told apart."""
 
+NEGLECT = 10.0
+"""Seconds without a sign of life from who mends after which requests ask for themselves again."""
+
 
 class Mender(Protocol):
     """Who works in the background until a circuit is mended."""
+
+    seen: float
+    """When it gave the last sign of life."""
 
     def start(self) -> bool:
         """Begin; return whether that was possible."""
@@ -129,6 +135,15 @@ class Circuit:
             mender = self.mender = self._make_mender(self)
             if not mender.start():
                 self.mender = before
+
+    def is_mended(self) -> bool:
+        """Tell whether somebody is at work.
+
+        Where no thread can be begun, or none runs but the one that has a request (uWSGI without ``enable-threads``),
+        it would otherwise stay open for ever.
+        """
+        self.mend()
+        return self.mender is not None and time.monotonic() - self.mender.seen < NEGLECT
 
     def rest(self) -> None:
         """Have nobody work, until somebody finds something to mend."""

@@ -16,6 +16,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 import weakref
 from importlib import import_module
 from typing import Any
@@ -38,6 +39,7 @@ class ThreadMender:
 
     def __init__(self, circuit: Circuit) -> None:
         self._circuit = weakref.ref(circuit)
+        self.seen: float = time.monotonic()
         self._pid = os.getpid()
         self._stopped = threading.Event()
 
@@ -64,7 +66,7 @@ class ThreadMender:
 
     def _work(self) -> None:
         while not (self._stopped.is_set() or _is_ending):
-            circuit = self._circuit()
+            self.seen, circuit = time.monotonic(), self._circuit()
             if circuit is None or not circuit.is_needed(self):
                 break
             try:
@@ -92,6 +94,7 @@ class TaskMender:
     """
 
     def __init__(self, circuit: Circuit) -> None:
+        self.seen: float = time.monotonic()
         self._circuit = weakref.ref(circuit)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.Handle | None = None
@@ -121,7 +124,7 @@ class TaskMender:
             await asyncio.wait([self.task])
 
     def _begin(self) -> None:
-        circuit = self._circuit()
+        self.seen, circuit = time.monotonic(), self._circuit()
         if self._loop is not None and circuit is not None and circuit.is_needed(self):
             self.task = self._loop.create_task(self._try(circuit))
             self.task.add_done_callback(self._pause)

@@ -431,11 +431,8 @@ class Verbs:
 
     def _is_cut_off(self) -> bool:
         """Tell whether the server is not to be asked."""
-        if not (self.circuit.is_open and self.options.degrade):
-            return False
         # Those who mend may be gone: with the process that has forked, or with their event loop.
-        self.circuit.mend()
-        return True
+        return self.circuit.is_open and self.options.degrade and self.circuit.is_mended()
 
     def insisting(self, flow: Flow[T]) -> Flow[T]:
         """Return the result of what can not go without the server, and what others may learn from its failing."""
