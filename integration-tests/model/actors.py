@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 from unittest import mock
 
+from cacheops_core.circuit import Circuit
 from cacheops_core.computing import ComputingVerbs
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError
@@ -42,6 +43,29 @@ class Versions:
 
     def loads(self, payload: bytes) -> int:
         return int(payload)
+
+
+class Idle:
+    """A mender of circuits that leaves everything to the flows."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        """Take no notice of the circuit."""
+
+    def start(self) -> bool:
+        return True
+
+    def is_there(self) -> bool:
+        return True
+
+    def stop(self) -> None:
+        """Go on doing nothing."""
+
+
+def verbs_with(**options: Any) -> ComputingVerbs:
+    """Return what a cache of a process of its own can do."""
+    verbs = ComputingVerbs(Versions(), None, {"prefix": "", **options})
+    verbs.join(Circuit(None, Idle))
+    return verbs
 
 
 def reading_late(verbs: ComputingVerbs, dependencies: Dependencies) -> Flow[int]:

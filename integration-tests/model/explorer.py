@@ -24,7 +24,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from cacheops_core import flows
-from cacheops_core.computing import ComputingVerbs
 from cacheops_core.conditions import Dependencies
 from cacheops_core.flows import Work
 from cacheops_core.scripts import Script
@@ -36,11 +35,11 @@ from .actors import (
     Owing,
     Replies,
     Untracked,
-    Versions,
     advance,
     after_commit,
     owing,
     reading_late,
+    verbs_with,
     writing,
 )
 from .keyspace import EMPTY, Keyspace, Server, fences, with_expired, without
@@ -187,7 +186,7 @@ class Explorer:
         return after._replace(readers=_put(after.readers, number, reader))
 
     def _advance_reader(self, number: int, replies: Replies) -> tuple[Any, Any]:
-        verbs = ComputingVerbs(Versions(), None, {"prefix": "", "max_schemes": self.scenario.max_schemes})
+        verbs = verbs_with(max_schemes=self.scenario.max_schemes)
         dependencies = Dependencies.coerce(self.scenario.readers[number])
         if self.scenario.is_late:
             return advance(reading_late(verbs, dependencies), replies)
@@ -232,7 +231,7 @@ class Explorer:
 
     def _advance_writer(self, number: int, replies: Replies) -> tuple[Any, Any]:
         kind = self.scenario.writers[number]
-        verbs = ComputingVerbs(Versions(), None, {"prefix": "", "degrade": isinstance(kind, Owing)})
+        verbs = verbs_with(degrade=isinstance(kind, Owing))
         dependencies = Dependencies.coerce(self.scenario.readers[0])
         if kind is Untracked.SWEEPS:
             return advance(after_commit(verbs.sweeping()), replies)
