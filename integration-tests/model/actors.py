@@ -12,13 +12,13 @@ from cacheops_core.circuit import Circuit
 from cacheops_core.computing import ComputingVerbs
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError
-from cacheops_core.flows import Flow, Work
+from cacheops_core.flows import Command, Flow, Work
 from cacheops_core.units import Unit
 
 Replies = tuple[Any, ...]
 
-AWAY = "away"
-"""The reply to a request that has failed."""
+REFUSED, UNANSWERED = "refused", "unanswered"
+"""The replies to a request that has failed: at once, or after a time in which it may have been done."""
 
 
 class Untracked(Enum):
@@ -111,8 +111,17 @@ def owing(verbs: ComputingVerbs, unit: Unit, dependencies: Dependencies) -> Flow
         yield from verbs._settling()
     except BackendError:
         return Asked(None, is_owing=True)
+    # As who mends it does then.
+    verbs.circuit.is_open = False
     lookup = yield from verbs.looking_up(b"k", dependencies)
     return Asked(lookup.value if lookup.is_hit else None, is_owing=False)
+
+
+def _failure(reply: str) -> BackendError:
+    error = BackendError(reply)
+    if reply == UNANSWERED:
+        error.unanswered = (Command("PING", ()),)
+    return error
 
 
 def advance(flow: Flow[Any], replies: Replies) -> tuple[Any, Any]:
@@ -122,7 +131,7 @@ def advance(flow: Flow[Any], replies: Replies) -> tuple[Any, Any]:
         try:
             request = next(flow)
             for reply in replies:
-                request = flow.throw(BackendError("away")) if reply is AWAY else flow.send(reply)
+                request = flow.throw(_failure(reply)) if reply in (REFUSED, UNANSWERED) else flow.send(reply)
         except StopIteration as stop:
             return None, stop.value
     return request, None

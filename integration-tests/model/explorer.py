@@ -30,7 +30,8 @@ from cacheops_core.scripts import Script
 from cacheops_core.units import Unit
 
 from .actors import (
-    AWAY,
+    REFUSED,
+    UNANSWERED,
     Asked,
     Owing,
     Replies,
@@ -202,8 +203,9 @@ class Explorer:
             if world.outages and isinstance(self.scenario.writers[number], Owing):
                 left = world.outages - 1
                 unasked, untold = world._replace(outages=left), after._replace(outages=left)
-                yield f"W{number} is not heard", self._written(unasked, number, writer, AWAY)
-                yield f"W{number} does not hear", self._written(untold, number, writer, AWAY)
+                yield f"W{number} is refused", self._written(unasked, number, writer, REFUSED)
+                yield f"W{number} is not heard", self._written(unasked, number, writer, UNANSWERED)
+                yield f"W{number} does not hear", self._written(untold, number, writer, UNANSWERED)
             return
         version = world.database + 1
         committed = writer._replace(version=version)
