@@ -213,7 +213,9 @@ def wait_if_held(moment: Moment) -> None:
 
 
 def name_of(request: Any) -> str:
-    """Return the name of a command, or of a script, that a flow asks for."""
-    first = request[0] if isinstance(request, tuple) else request
-    script = getattr(first, "script", None)
-    return script.name if script else getattr(first, "name", type(first).__name__)  # type: ignore[no-any-return]
+    """Return the name of the script that a flow asks for, or of the command if it is none."""
+    requests = request if isinstance(request, tuple) else (request,)
+    # Where stamps are acquired in the trip that asks for the entry, that is the one.
+    one = next((one for one in requests if hasattr(one, "script")), requests[0])
+    script = getattr(one, "script", None)
+    return script.name if script else getattr(one, "name", type(one).__name__)  # type: ignore[no-any-return]
