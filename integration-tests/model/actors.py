@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -47,6 +48,9 @@ class Versions:
 
 class Idle:
     """A mender of circuits that leaves everything to the flows."""
+
+    seen = inf
+    """At work at any time, so that nobody looks for another."""
 
     def __init__(self, circuit: Circuit) -> None:
         """Take no notice of the circuit."""
