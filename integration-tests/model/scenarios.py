@@ -129,7 +129,10 @@ class Mutation:
 @contextmanager
 def _without_generations() -> Iterator[None]:
     def head(self: StampKeys, found: Sequence[bytes | None], run: Any) -> bytes | None:
-        return None if None in found else FORMAT + b"".join(one for one in found if one)
+        if None in found:
+            return None
+        # What is as long as a stamp, without the generation that it begins with.
+        return FORMAT + b"".join(one[GENERATION:] or one for one in found if one)
 
     with mock.patch.object(StampKeys, "head", head):
         yield

@@ -22,7 +22,7 @@ STAMPS = StampKeys.of("p:", Dependencies.coerce({"product": [{"category": 7}]}))
 RUN_1, RUN_2 = b"run1", b"run2"
 GENERATION = birth(1) + RUN_1
 STAMP = GENERATION + birth(2)
-HEAD = FORMAT + GENERATION + STAMP
+HEAD = FORMAT + GENERATION + birth(2)
 
 
 def test_reading_is_one_command_for_the_entry_and_its_stamps():

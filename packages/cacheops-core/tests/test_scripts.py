@@ -56,7 +56,7 @@ def test_generation_registry_and_stamps_are_born_together(scripts, redis_client)
     head = scripts.acquire({"a": 1}, {"a": 2}, {"a": 1, "b": 2}).head
     assert redis_client.smembers(S) == {b"a", b"a&b"}
     generation, *stamps = redis_client.mget(G, C + "a=1", C + "a=1&b=2", C + "a=2")
-    assert head == FORMAT + generation + b"".join(stamps)
+    assert head == FORMAT + generation + b"".join(stamp[GENERATION:] for stamp in stamps)
     assert {stamp[:GENERATION] for stamp in stamps} == {generation}
     assert before <= struct.unpack(">Q", generation[:8])[0] <= scripts.clock()
 

@@ -37,9 +37,9 @@ def test_the_keys_of_stamps_follow_their_generation():
     assert [key.removeprefix("p:") for key in TWO.keys] == expected
 
 
-def test_a_head_is_the_format_and_what_was_found():
+def test_a_head_is_the_format_and_what_was_found_each_generation_once():
     head = TWO.head(FOUND, RUNS)
-    assert head == FORMAT + b"".join(FOUND)
+    assert head == FORMAT + A + birth(5) + birth(3) + B + birth(4)
     assert len(head) == TWO.head_length
 
 

@@ -13,7 +13,7 @@ from . import simple
 from .conditions import Conjunction, conjunction_text
 from .flows import Command, Flow, Found, fetch
 from .serializers import LoadError, load
-from .stamps import FORMAT, GENERATION, STAMP, StampKeys
+from .stamps import BIRTH, FORMAT, GENERATION, STAMP, StampKeys
 from .verbs import Samples, Verbs
 
 __all__ = ["Examined", "Stamp", "State", "examine"]
@@ -115,11 +115,12 @@ def _stamps(keys: StampKeys, found: list[bytes | None], run: Any, entry: bytes) 
     values, position = iter(found), len(FORMAT)
     runs = repeat(run) if isinstance(run, bytes) else iter(run[1:])
     for table, conjunctions in keys.tables:
-        generation, own, position = next(values), next(runs), position + GENERATION
+        generation, own = next(values), next(runs)
+        generation_before, position = entry[position : position + GENERATION], position + GENERATION
         is_there = generation is not None and len(generation) == GENERATION and generation.endswith(own)
         for conjunction in conjunctions:
             value, _ = next(values), next(runs)
-            before, position = entry[position : position + STAMP], position + STAMP
+            born_before, position = entry[position : position + BIRTH], position + BIRTH
             is_valid = (
                 is_there and value is not None and len(value) == STAMP and value.startswith(generation or b"")
             )
@@ -129,7 +130,7 @@ def _stamps(keys: StampKeys, found: list[bytes | None], run: Any, entry: bytes) 
                 # A write to the whole table fences its generation.
                 table.conjunctions + conjunction_text(conjunction) if is_there else table.generation,
                 _birth(value) if is_valid and value else None,
-                has_changed=bool(before) and before != value,
+                has_changed=bool(born_before) and generation_before + born_before != value,
             )
 
 

@@ -8,8 +8,8 @@ its result. Flows never touch a socket; `drivers` run them. This page is the who
 stamp per conjunction ``c:{table}:<conjunction>``. A generation is its birth (the server's clock, and a few
 random bytes) and the *run* that it was born in, which is one life of one server (`runs`); a stamp is the
 generation that it was born under and then its own birth. An entry begins with the generations and stamps that
-it was computed under: its *head*. A *fence* is a sorted set of units of work in place of a stamp or generation;
-``MGET`` shows it as nothing.
+it was computed under, each generation once: its *head*. A *fence* is a sorted set of units of work in place of a
+stamp or generation; ``MGET`` shows it as nothing.
 
 **Reading** (`fetch`, `acquire`, `fill`). One ``MGET`` brings the entry and its stamps. The entry is served
 iff its head is what was just read, byte for byte, each generation carries the run of the server that has

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from .conditions import Conjunction, Dependencies, conjunction_text, quoted
 from .errors import ConfigurationError
 
-FORMAT = b"\x02"
+FORMAT = b"\x03"
 """What an entry begins with; another layout gets another byte, so that no version serves another's."""
 
 NONCE = 4
@@ -28,11 +28,14 @@ NONCE = 4
 RUN_LENGTH = 4
 """Bytes of the name of a run."""
 
-GENERATION = 8 + NONCE + RUN_LENGTH
+BIRTH = 8 + NONCE
+"""Bytes of a birth."""
+
+GENERATION = BIRTH + RUN_LENGTH
 """Bytes of a generation: its birth, and the run that it was born in."""
 
-STAMP = GENERATION + 8 + NONCE
-"""Bytes of a stamp: its table's generation, then its own birth."""
+STAMP = GENERATION + BIRTH
+"""Bytes of a stamp: its table's generation, then its own birth. In a head it need not say the generation again."""
 
 Births = dict[bytes, int]
 """The moment of the youngest birth in each run, in microseconds of that server's clock."""
@@ -81,7 +84,7 @@ class StampKeys:
         for table, conjunctions in tables:
             keys.append(table.generation)
             keys.extend(table.conjunctions + conjunction_text(c) for c in conjunctions)
-            length += GENERATION + STAMP * len(conjunctions)
+            length += GENERATION + BIRTH * len(conjunctions)
         digest = blake2b("\n".join(keys).encode(), digest_size=16).digest()
         shape = tuple(
             (table, tuple(field for c in found for field, _ in c)) for table, found in dependencies.tables
@@ -104,7 +107,7 @@ class StampKeys:
             for stamp in found[position + 1 : position + 1 + len(conjunctions)]:
                 if stamp is None or len(stamp) != STAMP or not stamp.startswith(generation):
                     return None
-                parts.append(stamp)
+                parts.append(stamp[GENERATION:])
             position += 1 + len(conjunctions)
         return b"".join(parts)
 
@@ -114,7 +117,7 @@ class StampKeys:
         position = len(FORMAT)
         for _, conjunctions in self.tables:
             found.append(head[position : position + GENERATION])
-            position += GENERATION + STAMP * len(conjunctions)
+            position += GENERATION + BIRTH * len(conjunctions)
         return found
 
     def youngest(self, head: bytes) -> Births:
@@ -125,7 +128,7 @@ class StampKeys:
             position += GENERATION
             run = head[position - RUN_LENGTH : position]
             for _ in conjunctions:
-                (birth,) = struct.unpack_from(">Q", head, position + GENERATION)
+                (birth,) = struct.unpack_from(">Q", head, position)
                 births[run] = max(birth, births.get(run, 0))
-                position += STAMP
+                position += BIRTH
         return births
