@@ -24,7 +24,7 @@ from .clients import executing, is_cluster
 from .cluster_wires import KEYED, ClusterWire, cluster_wire_of
 from .errors import BackendError, ConfigurationError
 from .flows import Command, Flow, Request, Work
-from .wires import LOST, UNASKED, AsyncWire, Steps, Wire, wire_of
+from .wires import LOST, UNASKED, AsyncWire, Steps, Wire, raise_first, wire_of
 
 T = TypeVar("T")
 
@@ -59,13 +59,20 @@ class SyncDriver:
     def execute(self, request: Request | Work | tuple[Request, ...]) -> Any:
         """Send what a flow yields in one round trip and return its reply, or the list of them."""
         wire = self._wire
-        if type(request) is Command and request.tells_run and type(wire) is Wire:
-            reply = wire.reading(request)
-            if reply is not UNASKED and reply is not LOST:
-                return reply
-            steps = wire.asking_anew(request) if reply is LOST else wire.asking(request)
-        else:
+        if type(wire) is not Wire or type(request) is Work:
             steps = _steps(self.client, wire, request)
+        else:
+            if type(request) is Command and request.tells_run:
+                reply = wire.reading(request)
+                if reply is not UNASKED and reply is not LOST:
+                    return reply
+            else:
+                requests = request if type(request) is tuple else (request,)
+                reply = wire.exchanging(requests)  # type: ignore[arg-type]  # no Work is among them
+                if reply is not UNASKED and reply is not LOST:
+                    raise_first(reply)
+                    return reply if requests is request else reply[0]
+            steps = wire.asking_anew(request) if reply is LOST else wire.asking(request)
         value = None
         try:
             while True:

@@ -164,16 +164,63 @@ class Wire:
             self._keep(connection)
             raise
         except BaseException as error:
-            self._runs.pop(connection, None)
-            self._discard(connection)
-            if not isinstance(error, self.loss) or isinstance(error, self._answers):
-                raise
-            while self._idle:
-                # They are as old as the one that was lost.
-                self._discard(self._idle.pop())
-            return LOST
+            return self._lost(connection, error)
         self._keep(connection)
         return known.run, reply
+
+    def exchanging(self, requests: Sequence[Request]) -> Any:
+        """Return the replies to requests, refusals among them, if a connection at hand will do.
+
+        It is to `asking` what `reading` is, for anything else that may be asked twice.
+        """
+        if not self._idle or self._pid != os.getpid() or not is_repeatable(requests):
+            return UNASKED
+        try:
+            connection = self._idle.pop()
+        except IndexError:  # another thread was faster
+            return UNASKED
+        known = None
+        if any(map(needs_run, requests)):
+            known = self._runs.get(connection)
+            if known is None or known.socket is not connection._sock or known.until < time.monotonic():
+                self._idle.append(connection)
+                return UNASKED
+        run = b"" if known is None else known.run
+        replies = []
+        try:
+            connection.send_packed_command(_packed(connection, [by_digest(one, run) for one in requests]))
+            if known is not None and known.socket is not connection._sock:
+                raise self.loss("the connection has been made anew, to a server that may be another")
+            for one in requests:
+                try:
+                    replies.append(self._told(one, connection.read_response(), known))
+                except self.refusal as error:
+                    replies.append(error)
+        except BaseException as error:
+            return self._lost(connection, error)
+        self._keep(connection)
+        # What a server does not know by its digest has to be brought along.
+        return UNASKED if any(map(is_no_script, replies)) else replies
+
+    def _lost(self, connection: Any, error: BaseException) -> Any:
+        """Close a connection whose reply is lost, and say so; raise what another one would only hear again."""
+        self._runs.pop(connection, None)
+        self._discard(connection)
+        if not isinstance(error, self.loss) or isinstance(error, self._answers):
+            raise error
+        while self._idle:
+            # They are as old as the one that was lost.
+            self._discard(self._idle.pop())
+        return LOST
+
+    def _told(self, request: Request, reply: Any, known: Known | None) -> Any:
+        """Return a reply as a flow gets it."""
+        if type(request) is Command:
+            if request.tells_run and known is not None:
+                return known.run, reply
+            if callback := self._callbacks.get(request.name):
+                return callback(reply)
+        return reply
 
     def _keep(self, connection: Any) -> None:
         if len(self._idle) < self._most and not (self._has_marks and connection.should_reconnect()):
@@ -204,11 +251,14 @@ class Wire:
             yield self._discard(self._idle.pop())
         return (yield from self._over_another(requests, arguments))
 
-    def asking_anew(self, request: Request) -> Steps:
-        """Send a request over a connection that has just been looked at, after its reply was lost."""
-        replies = yield from self._over_another((request,), by_digest)
+    def asking_anew(self, request: Any) -> Steps:
+        """Send what `asking` sends over a connection that has just been looked at, after its reply was lost."""
+        requests = request if type(request) is tuple else (request,)
+        replies = yield from self._over_another(requests, by_digest)
+        if any(map(is_no_script, replies)):
+            replies = yield from self._over_another(requests, by_source)
         raise_first(replies)
-        return replies[0]
+        return replies if requests is request else replies[0]
 
     def _over_another(self, requests: Sequence[Request], arguments: Arguments) -> Steps:
         connection = yield self._get()
@@ -271,11 +321,7 @@ class Wire:
                 except self.refusal as error:
                     reply = error
                 else:
-                    if type(one) is Command:
-                        if one.tells_run and known is not None:
-                            reply = known.run, reply
-                        elif callback := self._callbacks.get(one.name):
-                            reply = callback(reply)
+                    reply = self._told(one, reply, known)
                 replies.append(reply)
         except BaseException as error:
             yield from self.giving_up(connection, error)

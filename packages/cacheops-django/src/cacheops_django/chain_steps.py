@@ -19,7 +19,7 @@ from django.db.models.query import ModelIterable
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
-from . import chains, conf, rows
+from . import chains, conf, rows, scopes
 from .chains import BORN, ITERABLES, Chain, Node, Place, Step, chain_of, chained
 from .patterns import MODULES
 from .untouched import DEFAULT_FETCH_MODE, is_plain_class, is_untouched_query
@@ -134,6 +134,9 @@ def prefetching(original: Callable[..., Rows], self: Rows, *lookups: Any) -> Row
 
 def _position(queryset: Rows, *, is_filtering: bool = False) -> Chain | None:
     """Return from where a step of this queryset may be remembered; None if it is left to Django."""
+    if scopes.is_deciding():
+        # What a write is decided on is not asked of the cache.
+        return None
     has = queryset.__dict__
     chain = _root_of(queryset) if "_query" in has else chain_of(queryset)
     if (

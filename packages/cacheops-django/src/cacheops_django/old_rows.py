@@ -65,7 +65,7 @@ def lock(target: Target, work: Work) -> Before | None:
     None stands for rows that cannot be told: too many, or chosen by what stands in other tables.
     """
     wanted = target.wanted()
-    lookup = _only_lookup(target)
+    lookup = only_lookup(target)
     if lookup is not None and lookup.lhs.target == target.pk and all(field.primary_key for field in wanted):
         # The condition itself says all that anybody asks for.
         return Before([{str(target.pk.column): key} for key in _compared(lookup)], is_named=True)
@@ -75,7 +75,7 @@ def lock(target: Target, work: Work) -> Before | None:
         _take_write_lock(target)
         work.holds_write_lock = True
     fields = (*target.shape.keys, *(field for field in wanted if field not in target.shape.keys))
-    if lookup is not None and _is_plain(lookup):
+    if lookup is not None and is_plain(lookup):
         found = _select_by_value(target, lookup, fields)
     else:
         found = _select(target, target.query, fields, MOST_ROWS + 1)
@@ -96,7 +96,7 @@ def rows_with_keys(target: Target, keys: Sequence[Any], columns: Collection[str]
 # Which rows
 
 
-def _only_lookup(target: Target) -> Any:
+def only_lookup(target: Target) -> Any:
     """Return the lookup that compares one of the table's columns with values, if the condition says nothing else."""
     query, where = target.query, target.query.where
     if len(where.children) != 1 or where.negated or where.connector != AND or query.group_by is not None:
@@ -124,7 +124,7 @@ def _compared(lookup: Any) -> Any:
     return lookup.rhs if isinstance(lookup.rhs, list | tuple | set | frozenset) else None
 
 
-def _is_plain(lookup: Any) -> bool:
+def is_plain(lookup: Any) -> bool:
     """Tell whether a lookup compares with one value, of a type of which all are compared alike."""
     values = _compared(lookup)
     if len(values) != 1:

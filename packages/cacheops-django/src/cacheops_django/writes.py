@@ -18,7 +18,7 @@ from typing import Any
 from django.db.models.constants import OnConflict
 from django.db.models.sql.constants import ROW_COUNT
 
-from . import old_rows, scopes, tables
+from . import old_rows, scopes, tables, updates
 from .targets import FEW_ROWS, Target, Values
 from .transactions import Work, begin_to_write, note, settle, work_of
 
@@ -47,6 +47,9 @@ def update(original: Callable[..., Any], compiler: Any, *args: Any, **kwargs: An
     target = Target(compiler, is_to_be_tracked=tracking != "nothing")
     with _Running(target) as work:
         before = old_rows.lock(target, work) if target.is_tracked and tracking == "rows" else None
+        if not kwargs and (not args or isinstance(args[0], str) or not args[0]):
+            # No rows are to be returned, as Django 6.0 asks for where the database computes some of their values.
+            updates.compile_as_before(compiler, target)
         result = original(compiler, *args, **kwargs)
         changed = _changed(before, result, args)
         after = None if changed is None else _updated(target, changed)
