@@ -106,6 +106,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from .conditions import Row, Rows, conjunction_text, scheme
@@ -339,6 +340,12 @@ def parse_scheme(text: str) -> tuple[str, ...]:
 
 
 def _registry(schemes: Iterable[bytes]) -> frozenset[tuple[str, ...]]:
+    return _parsed(tuple(schemes))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(schemes: tuple[bytes, ...]) -> frozenset[tuple[str, ...]]:
+    # Every write is told the registries of its tables, which hardly ever change.
     return frozenset(parse_scheme(_text(scheme)) for scheme in schemes)
 
 
