@@ -2,8 +2,10 @@
 
 import contextlib
 import copy
+import datetime
 import pickle
 import threading
+import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from django.core.exceptions import FieldError
 from django.db import connection
 from django.db.models import Avg, Count, F, Max, Min, Prefetch, Q, QuerySet, Sum
 from django.db.models.query import ModelIterable
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from testapp.models import (
@@ -292,6 +295,29 @@ def test_answers_are_the_databases_whoever_else_has_been_asked_for(ask: Callable
         for value in (1, 2, 3):
             if value < 3 or ask is not ASKS["one by its place"]:
                 assert is_right(lambda value=value: ask(value) if value < 3 else None)
+
+
+LOCAL: dict[str, Callable[[], Any]] = {
+    "values": lambda: list(Post.objects.order_by("pk").values_list("created__hour")),
+    "dictionaries": lambda: list(Post.objects.filter(visible=True).order_by("pk").values("created__date")),
+    "an order": lambda: list(Post.objects.order_by("created__hour", "pk").values_list("pk")),
+    "whether there is one": lambda: list(Post.objects.filter(created__hour__isnull=False, category=1)),
+    "a comparison": lambda: list(Post.objects.filter(created__hour=3, category=1)),
+    "an aggregate": lambda: Post.objects.filter(category=1).aggregate(Max("created__hour")),
+}
+
+
+@pytest.mark.parametrize("ask", LOCAL.values(), ids=LOCAL)
+def test_an_answer_of_another_time_zone_is_another(ask: Callable[[], Any]) -> None:
+    category = Category.objects.create(pk=1, title="c")
+    for hour in (0, 5, 22):
+        Post.objects.create(
+            category=category, created=datetime.datetime(2026, 1, 1, hour, tzinfo=datetime.UTC)
+        )
+    for _ in range(DEPTH):
+        for name in ("Asia/Tokyo", "America/New_York", "UTC"):
+            with timezone.override(zoneinfo.ZoneInfo(name)):
+                assert is_right(ask), name
 
 
 @pytest.mark.usefixtures("_rows")

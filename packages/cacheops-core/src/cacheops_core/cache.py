@@ -53,7 +53,7 @@ class Cache(SimpleVerbs, Decorating):
         self.driver: SyncDriver = SyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
         self.join(circuit_of(self.driver.client, ThreadMender))
-        self.may_acquire_ahead = not is_cluster(self.driver.client)
+        self.may_acquire_ahead: bool = not is_cluster(self.driver.client)
         self.near.subscribe = partial(near_subscription.subscribe, ThreadSubscription, self.driver.client)
         self._renewer = Renewer(self.driver.run)
 

@@ -58,7 +58,7 @@ class AsyncCache(SimpleVerbs, Decorating):
         self.driver: AsyncDriver = AsyncDriver(connect(server) if isinstance(server, str) else server)
         self.patience: float = self.driver.patience
         self.join(circuit_of(self.driver.client, TaskMender))
-        self.may_acquire_ahead = not is_cluster(self.driver.client)
+        self.may_acquire_ahead: bool = not is_cluster(self.driver.client)
         if near is None:
             self.near.subscribe = partial(near_subscription.subscribe, TaskSubscription, self.driver.client)
         else:

@@ -96,6 +96,7 @@ class Verbs:
         """Heads, and when each was first seen."""
         self._stamps: OrderedDict[Dependencies, StampKeys] = OrderedDict()
         self.may_acquire_ahead: bool = True
+        """Whether stamps may be acquired in the trip that asks for an entry: not where it goes to several servers."""
         self._in_vain: dict[Hashable, int] = {}
         """How many times in a row there were no stamps of a shape."""
         self.near: Near = Near.of(self.options)

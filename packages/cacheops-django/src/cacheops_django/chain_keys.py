@@ -8,12 +8,14 @@ dependencies of the three are one *template* with the values filled in, byte for
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.db import connections
+from django.utils import timezone
 
 from cacheops_core.conditions import Conjunction, Dependencies, Token, token
 
@@ -34,6 +36,9 @@ TRIED: dict[type, tuple[Callable[[int], Any], Callable[[int], Any]]] = {
     UUID: (lambda place: UUID(int=(0x5F1D << 112) + place), lambda place: UUID(int=(0xA3B0 << 112) + place)),
 }
 """Values of each type for each place: they fit any column of it, and stand in no query by accident."""
+
+ZONES = (datetime.timezone(datetime.timedelta(hours=5)), datetime.timezone(datetime.timedelta(hours=-7)))
+"""Time zones that are active while questions are tried."""
 
 MOST_VALUES = 1_000
 """Of each template."""
@@ -123,7 +128,12 @@ def _template(
         tuple(TRIED[type(value)][turn](place) for place, value in enumerate(chain.values)) for turn in (0, 1)
     )
     try:
-        (key, found), again = (ask(with_values(queryset, chain, values)) for values in (one, other))
+        # What is cut out of moments is another thing in another zone, which the key then tells. Of that there is no
+        # template: an answer would be served in a zone that it is not for.
+        with timezone.override(ZONES[0]):
+            key, found = ask(with_values(queryset, chain, one))
+        with timezone.override(ZONES[1]):
+            again = ask(with_values(queryset, chain, other))
     except Exception:
         # Whatever is wrong with them, nobody has asked for these values.
         return None

@@ -8,6 +8,7 @@ from django.db.models.sql.datastructures import BaseTable
 
 from cacheops_django.fingerprint_models import model_key, select_related_form
 from cacheops_django.fingerprint_nodes import computed_attributes
+from cacheops_django.fingerprint_orders import zone_of_order
 from cacheops_django.fingerprint_values import ENCODERS, PLAIN, Unknown, encode
 
 _PASSED_OVER = computed_attributes(Query) | {
@@ -54,6 +55,9 @@ def encode_query(query: Query, encode_where: Callable[[Any], Any] = encode) -> t
         form.append(("extra", *map(encode, _flat(attributes["extra"]))))
     if not _PASSED_OVER.issuperset(attributes):
         form += _beyond_defaults(query, attributes)
+    names = (*attributes.get("order_by", ()), *attributes.get("distinct_fields", ()))
+    if (zone := zone_of_order(model, names, query.default_ordering)) is not None:
+        form.append(("zone", zone))
     return tuple(form)
 
 
