@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from cacheops_core import locks, verbs
+from cacheops_core import locks, reading_verbs
 from cacheops_core.cache import Cache
 from cacheops_core.flows import Flow
 from cacheops_core.testing import Server, start_server, wait_for
@@ -152,7 +152,7 @@ def test_every_key_has_an_end(cache: Cache, redis_client: redis.Redis):
     cache.set("k", 1)
     cache.incr("n")
     cache.get_or_compute("s", "product", int, stale=10)
-    longest = 2 * 3_600_000 + verbs.MARGIN
+    longest = 2 * 3_600_000 + reading_verbs.MARGIN
     assert all(0 < redis_client.pttl(key) <= longest for key in redis_client.scan_iter())
 
 
@@ -160,7 +160,7 @@ def test_memory_comes_back_when_everything_has_ended_and_nobody_cleans(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ):
     # The same ends, sooner.
-    monkeypatch.setattr(verbs, "MARGIN", 100)
+    monkeypatch.setattr(reading_verbs, "MARGIN", 100)
     monkeypatch.setattr(locks, "TOLD", 100)
     cache = Cache(redis_client, timeout=1.0, fence_lifetime=1.0)
     leave_all_kinds_of_keys(cache)

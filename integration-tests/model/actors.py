@@ -131,7 +131,7 @@ def _failure(reply: str) -> BackendError:
 def advance(flow: Flow[Any], replies: Replies) -> tuple[Any, Any]:
     """Return what a flow asks for after these replies, or None and its result."""
     # Drawn bytes only guard against a clock that is set back, and this one never is.
-    with mock.patch("cacheops_core.verbs.urandom", bytes):
+    with mock.patch("cacheops_core.reading_verbs.urandom", bytes):
         try:
             request = next(flow)
             for reply in replies:

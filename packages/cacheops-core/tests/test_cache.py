@@ -10,16 +10,16 @@ from math import inf
 import pytest
 import redis
 
-from cacheops_core import verbs
+from cacheops_core import reading_verbs
 from cacheops_core.cache import Cache, connect
 from cacheops_core.conditions import Dependencies
 from cacheops_core.errors import BackendError, CacheMiss, ConfigurationError
 from cacheops_core.options import CacheOptions
+from cacheops_core.reading_verbs import IN_VAIN
 from cacheops_core.serializers import DumpError
 from cacheops_core.stamps import FORMAT
 from cacheops_core.testing import count_round_trips, start_server, wait_for
 from cacheops_core.testing.proxies import Passing, Proxy, Silent
-from cacheops_core.verbs import IN_VAIN
 
 DRINKS = {"product": [{"category": 7}]}
 A_DRINK = {"id": 1, "category": 7}
@@ -221,7 +221,7 @@ def test_stamps_are_known_since_this_process_saw_them_first(cache):
 
 
 def test_stamps_that_are_not_remembered_are_known_anew(cache, monkeypatch):
-    monkeypatch.setattr(verbs, "KNOWN_DEPENDENCIES", 2)
+    monkeypatch.setattr(reading_verbs, "KNOWN_DEPENDENCIES", 2)
     first = cache.fetch("k", DRINKS)
     for number in range(2):
         cache.fetch("k", {"other": [{"a": number}]})
@@ -362,7 +362,7 @@ def test_a_table_that_is_full_learns_when_there_is_room_again(redis_client, comp
 
 
 def test_what_a_cache_remembers_is_bounded(cache, monkeypatch):
-    monkeypatch.setattr("cacheops_core.verbs.KNOWN_DEPENDENCIES", 5)
+    monkeypatch.setattr("cacheops_core.reading_verbs.KNOWN_DEPENDENCIES", 5)
     for i in range(20):
         cache.fetch("k", {"product": [{"id": i}]})
     assert len(cache._stamps) == 5

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from cacheops_core import near_writes, verbs
+from cacheops_core import near_writes, reading_verbs
 from cacheops_core.cache import Cache
 from cacheops_core.conditions import row
 from cacheops_core.flows import Work
@@ -517,10 +517,10 @@ class CopiesOfOthers(AnyOrder):
             write.is_known = True
 
 
-@pytest.mark.parametrize("in_vain", [verbs.IN_VAIN, 0], ids=["", "acquiring ahead"])
+@pytest.mark.parametrize("in_vain", [reading_verbs.IN_VAIN, 0], ids=["", "acquiring ahead"])
 @pytest.mark.parametrize("kind", [AnyOrder, OwnCopies, CopiesOfOthers])
 def test_no_order_of_steps_breaks_the_promise(kind, in_vain, monkeypatch):
-    monkeypatch.setattr(verbs, "IN_VAIN", in_vain)
+    monkeypatch.setattr(reading_verbs, "IN_VAIN", in_vain)
     with start_server() as server:
         machine = type("Machine", (kind,), {"server": server})
         quick = settings(

@@ -19,12 +19,12 @@ from .dependents import Decorating
 from .drivers import SyncDriver
 from .errors import ConfigurationError
 from .locks import Lock, Renewer
+from .lookups import NOT_GIVEN, Lookup, Samples
 from .menders import ThreadMender
 from .near_subscription import ThreadSubscription
 from .options import CacheOptions
 from .simple_verbs import SimpleVerbs
 from .units import Unit
-from .verbs import NOT_GIVEN, Lookup, Samples
 
 __all__ = ["Cache", "Lookup", "connect"]
 

@@ -22,13 +22,13 @@ from .dependents import Decorating
 from .drivers import AsyncDriver
 from .errors import BackendError
 from .locks import Lock
+from .lookups import NOT_GIVEN, Lookup, Samples
 from .menders import TaskMender
 from .near import Near
 from .near_subscription import TaskSubscription
 from .options import CacheOptions
 from .simple_verbs import SimpleVerbs
 from .units import Unit
-from .verbs import NOT_GIVEN, Lookup, Samples
 
 __all__ = ["AsyncCache", "connect"]
 

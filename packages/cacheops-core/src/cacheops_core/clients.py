@@ -15,7 +15,7 @@ from typing import Any
 from .errors import BackendError
 from .flows import Call, Command, Request, Work
 from .runs import WHO, run_of
-from .wires import (
+from .wire_commands import (
     Arguments,
     Steps,
     by_digest,

@@ -16,21 +16,17 @@ from typing import Any
 
 from .clients import executing
 from .flows import Call, Command, Request
-from .wires import (
-    LIBRARIES,
+from .wire_commands import (
     Arguments,
-    AsyncWire,
-    Exchange,
     Steps,
-    Wire,
     by_digest,
     by_source,
     is_no_script,
     is_repeatable,
     needs_run,
     raise_first,
-    wire_of,
 )
+from .wires import LIBRARIES, AsyncWire, Exchange, Wire, wire_of
 
 KEYED = frozenset({"BLMOVE", "DEL", "EXISTS", "PERSIST", "PEXPIRE", "PTTL", "SET", "TYPE"})
 """Commands of one key, or of several in one slot, the first argument among them."""

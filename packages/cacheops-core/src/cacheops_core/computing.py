@@ -17,10 +17,11 @@ from .errors import BackendError, ConfigurationError
 from .flows import Flow, Work
 from .keys import stable_key
 from .locks import Lock
+from .lookups import NOT_GIVEN, Lookup, Samples, milliseconds
 from .near import MISS
 from .options import seconds
 from .serializers import LoadError, load
-from .verbs import NOT_GIVEN, Lookup, Samples, Verbs, milliseconds
+from .verbs import Verbs
 
 log: logging.Logger = logging.getLogger("cacheops")
 

@@ -12,8 +12,8 @@ from .conditions import Dependencies
 from .decorators import CachedFunction, Decorator, Policy
 from .errors import CacheMiss
 from .flows import Flow
+from .lookups import NOT_GIVEN, NOTHING, Samples
 from .near import Near
-from .verbs import NOT_GIVEN, NOTHING, Samples
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -24,7 +24,8 @@ from .clients import executing, is_cluster
 from .cluster_wires import KEYED, ClusterWire, cluster_wire_of
 from .errors import BackendError, ConfigurationError
 from .flows import Command, Flow, Request, Work
-from .wires import LOST, UNASKED, AsyncWire, Steps, Wire, raise_first, wire_of
+from .wire_commands import Steps, raise_first
+from .wires import LOST, UNASKED, AsyncWire, Wire, wire_of
 
 T = TypeVar("T")
 

@@ -12,9 +12,10 @@ from typing import Any
 from . import simple
 from .conditions import Conjunction, conjunction_text
 from .flows import Command, Flow, Found, fetch
+from .lookups import Samples
 from .serializers import LoadError, load
 from .stamps import BIRTH, FORMAT, GENERATION, STAMP, StampKeys
-from .verbs import Samples, Verbs
+from .verbs import Verbs
 
 __all__ = ["Examined", "Stamp", "State", "examine"]
 

@@ -8,8 +8,9 @@ from typing import Any
 from . import near_writes, simple
 from .errors import CacheMiss, ConfigurationError
 from .flows import Flow
+from .lookups import NOT_GIVEN, NOTHING, milliseconds
 from .serializers import is_bound
-from .verbs import NOT_GIVEN, NOTHING, Verbs, milliseconds
+from .verbs import Verbs
 
 
 class SimpleVerbs(Verbs):

@@ -22,22 +22,30 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from .flows import RUN, Call, Command, Request
+from .flows import Command, Request
 from .runs import WHO, Known, run_of
+from .wire_commands import (
+    Arguments,
+    Steps,
+    by_digest,
+    by_source,
+    is_no_script,
+    is_repeatable,
+    needs_run,
+    raise_first,
+    takes_run,
+)
 
 try:
     # By its name: where it is not installed, checkers of types know nothing of it.
     pack_command: Callable[[Any], bytes] | None = import_module("hiredis").pack_command
 except (ImportError, AttributeError):
     pack_command = None
-
-Steps = Generator[Any, Any, Any]
-"""Yields what the calls of a client return: of a sync one what they are for, of an async one what to await for it."""
 
 LIBRARIES = ("redis", "valkey")
 """The libraries whose clients we know. Both are of one descent."""
@@ -56,50 +64,6 @@ UNASKED: Any = object()
 
 LOST: Any = object()
 """Stands for a reply that was lost with its connection."""
-
-Arguments = Callable[[Request, bytes], tuple[Any, ...]]
-
-
-def by_digest(request: Request, run: bytes) -> tuple[Any, ...]:
-    """Return a request as a command that names its script by digest, and the run of the server it goes to."""
-    return _command(request, run, "EVALSHA")
-
-
-def by_source(request: Request, run: bytes) -> tuple[Any, ...]:
-    """Return a request as a command that brings its script along."""
-    return _command(request, run, "EVAL")
-
-
-def _command(request: Request, run: bytes, name: str) -> tuple[Any, ...]:
-    if isinstance(request, Command):
-        return (request.name, *request.args)
-    script, args = request.script, request.args
-    if script.takes_run:
-        args = tuple(run if argument is RUN else argument for argument in args)
-    return (name, script.sha if name == "EVALSHA" else script.source, len(request.keys), *request.keys, *args)
-
-
-def needs_run(request: Request) -> bool:
-    """Return whether it matters which run of which server a request gets its answer from."""
-    return request.tells_run if isinstance(request, Command) else request.script.takes_run
-
-
-def takes_run(request: Request) -> bool:
-    """Return whether a request names the run of the server that it goes to."""
-    return isinstance(request, Call) and request.script.takes_run
-
-
-def is_no_script(error: BaseException) -> bool:
-    """Return whether a server does not know a script by its digest."""
-    return type(error).__name__ == "NoScriptError"
-
-
-def is_repeatable(requests: Iterable[Request]) -> bool:
-    """Return whether requests may be sent twice with the effect, and the answers, of once."""
-    return all(
-        one.script.is_repeatable if isinstance(one, Call) else one.name != "SET" or "NX" not in one.args
-        for one in requests
-    )
 
 
 @dataclass(slots=True)
@@ -399,13 +363,6 @@ class AsyncWire(Wire):
             await connection.disconnect(nowait=True)
         finally:
             await self._pool.release(connection)
-
-
-def raise_first(replies: Iterable[Any]) -> None:
-    """Raise the first error among replies."""
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
 
 
 def wire_of(client: Any, kind: type[Wire]) -> Wire | None:

@@ -74,8 +74,8 @@ class Node:
     __slots__ = ("answers", "children", "fields", "is_ordered", "iterable", "parent", "places", "step")
 
     def __init__(self, parent: Node | None, step: Step | None, places: tuple[Place, ...], made: Rows) -> None:
-        self.parent = parent
-        self.step = step
+        self.parent: Node | None = parent
+        self.step: Step | None = step
         self.places: tuple[Place, ...] = places
         self.fields: Any = made._fields
         self.iterable: Any = made._iterable_class
@@ -170,7 +170,7 @@ def _is_ordered(self: Rows) -> bool:
 
 
 _ORDERED: Any = vars(QuerySet)["ordered"]
-ordered = property(_is_ordered)
+ordered: property = property(_is_ordered)
 
 
 def refuse_aggregation(original: Callable[..., None], self: Rows, **kwargs: Any) -> None:

@@ -118,7 +118,7 @@ class Listing:
     """A lookup of ``prefetch_related`` that has what is found left in a list."""
 
     def __init__(self, lookup: Any) -> None:
-        self.queryset = None
+        self.queryset: None = None
         self.prefetch_through: str = lookup.prefetch_through
 
     def get_current_querysets(self, level: int) -> None:
