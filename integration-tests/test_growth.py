@@ -67,6 +67,8 @@ def storing(cache: Cache, number: int, payload: Any = None) -> Flow[None]:
 def store(cache: Cache, numbers: Iterable[int], payload: Any = None) -> None:
     """Store many pages, in fewer round trips than they would take one by one."""
     numbers = list(numbers)
+    # Who has missed often acquires in another step.
+    cache.may_acquire_ahead = False
     for start in range(0, len(numbers), BATCH):
         run_together(cache, [storing(cache, number, payload) for number in numbers[start : start + BATCH]])
 
