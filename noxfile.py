@@ -35,7 +35,7 @@ DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
 
 WITHOUT_DJANGO = [
     *("filecache", "standalone", "test_growth.py", "test_model.py"),
-    *("test_soak_faults.py", "test_soak_oracle.py", "test_tutorial.py"),
+    *("test_soak.py", "test_soak_faults.py", "test_soak_oracle.py", "test_tutorial.py"),
     *("demo/test_browser.py", "test_bench.py", "test_forks.py"),
     "test_django_suite.py",  # takes long, and the package's own tests run beside each
 ]
