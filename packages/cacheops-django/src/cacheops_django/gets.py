@@ -27,10 +27,11 @@ from django.db.models.query import MAX_GET_RESULTS
 from django.db.models.sql import Query
 
 from cacheops_core.cache import Cache, Lookup
-from cacheops_core.conditions import Dependencies, Token, token
+from cacheops_core.conditions import Dependencies, token
 from cacheops_core.near import MISS
 
 from . import attempts, caches, conf, events, plans, querysets, reads, rows, scopes, statements
+from .chain_keys import substituted
 from .fingerprint_values import dump, encode
 from .instances import Layout
 from .signals import cache_read
@@ -107,7 +108,7 @@ class Way:
         if found is None:
             if len(self.known) >= MOST_VALUES:
                 self.known.clear()
-            found = self.known[value] = _substituted(self.found, token(self.tried), token(value))
+            found = self.known[value] = substituted(self.found, {token(self.tried): token(value)})
         return found
 
 
@@ -368,19 +369,3 @@ def _column(model: type[Model], name: str) -> Any:
 def _bounds(column: Any, connection: Any) -> tuple[int, int]:
     low, high = connection.ops.integer_field_range(rows.target_of(column).get_internal_type())
     return -(2**63) if low is None else low, 2**63 - 1 if high is None else high
-
-
-def _substituted(found: Dependencies, old: Token, new: Token) -> Dependencies:
-    """Return dependencies with one value in the place of another."""
-    return Dependencies(
-        tuple(
-            (
-                table,
-                tuple(
-                    tuple((name, new if value == old else value) for name, value in conjunction)
-                    for conjunction in conjunctions
-                ),
-            )
-            for table, conjunctions in found.tables
-        )
-    )
