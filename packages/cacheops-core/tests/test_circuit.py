@@ -639,6 +639,8 @@ def in_thread():
     assert cache.circuit.is_open and cache.circuit.owes()
 
 async def in_task():
+    # What a loaded machine makes slow is not what is asked for here.
+    asyncio.get_running_loop().slow_callback_duration = 60.0
     cache = AsyncCache(redis.asyncio.Redis(port=port, socket_timeout=0.1, retry=None), degrade=True)
     await cache.invalidate("product")
     assert cache.circuit.is_open and cache.circuit.owes()
@@ -659,8 +661,8 @@ def test_a_program_that_ends_in_an_outage_ends_in_silence(proxy, where, behaviou
         command = [sys.executable, "-X", "dev", "-W", "error", "-c", ENDING, str(proxy.port), where]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
-    (said,) = done.stderr.splitlines()
-    assert said.endswith("going on without the cache until it answers")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.rstrip().endswith("going on without the cache until it answers")
 
 
 def test_a_loop_that_is_closed_in_an_outage_leaves_its_cache_to_the_next(proxy):
