@@ -33,19 +33,23 @@ EVERYTHING = NEEDS["facade"]
 DJANGO = {"3.11": "5.2", "3.12": "6.0", "3.13": "6.1"}
 """Each supported Python with the Django that is tested on it: together they cover both lists."""
 
-WITHOUT_DJANGO = [
-    *("filecache", "standalone", "test_growth.py", "test_model.py"),
-    *("test_soak.py", "test_soak_faults.py", "test_soak_oracle.py", "test_tutorial.py"),
-    *("demo/test_browser.py", "test_bench.py", "test_forks.py"),
-    "test_django_suite.py",  # takes long, and the package's own tests run beside each
+BESIDE_ONE_DJANGO = [
+    *("demo/test_browser.py", "filecache", "standalone", "test_bench.py", "test_forks.py", "test_growth.py"),
+    *("test_lost_keys.py", "test_model.py", "test_near_delay.py", "test_sentinel.py", "test_tutorial.py"),
+    *("test_soak.py", "test_soak_faults.py", "test_soak_oracle.py"),
+    # Of these the package's own tests, which run beside each, have enough.
+    *("test_django_suite.py", "test_random.py"),
 ]
-"""Integration tests to which the version of Django makes no difference."""
+"""Integration tests to which the version of Django makes no difference, or that only do more of the same."""
 
 THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that runs nox: it is always tested on, listed above or not."""
 
 WHEELS = tempfile.TemporaryDirectory(prefix="cacheops-wheels-")
 """Where this run builds our wheels; it goes away with the run."""
+
+ELSEWHERE = {"CACHEOPS_TEST_SERVERS": os.environ.get("CACHEOPS_TEST_SERVERS", "valkey")}
+"""Which servers other Pythons are tested with than the one that runs nox, on which all are used that are there."""
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -65,8 +69,9 @@ def install_ours(session: nox.Session, names: Iterable[str], *others: str, extra
     """Install our distributions as they stand now, at once, so that pip takes none of them from elsewhere."""
     wheels = [str(wheel(session, name)) for name in names]
     session.install(*wheels[:-1], wheels[-1] + extras, *others)
-    # pip takes a wheel of the installed version for the installed wheel; in a kept environment it is another.
-    session.install("--force-reinstall", "--no-deps", "-q", *wheels)
+    if not IN_CI:
+        # pip takes a wheel of the installed version for the installed wheel; in a kept environment it is another.
+        session.install("--force-reinstall", "--no-deps", "-q", *wheels)
 
 
 def wheel(session: nox.Session, name: str) -> Path:
@@ -97,9 +102,7 @@ def tests(session: nox.Session, distribution: str) -> None:
     names = NEEDS[distribution]
     django = [django_for(str(session.python or THIS))] if "cacheops-django" in names else []
     install_ours(session, names, *test_requirements(names[-1]), *django)
-    # Which server it is makes no difference to a Python: all that are there are tested with beside one of them.
-    servers = {} if session.python in (None, THIS) else {"CACHEOPS_TEST_SERVERS": "valkey"}
-    env = {**servers, **{name: value for name, value in os.environ.items() if name in servers}}
+    env = {} if session.python in (None, THIS) else ELSEWHERE
     session.run("python", "-m", "pytest", f"packages/{names[-1]}/tests", *session.posargs, env=env)
 
 
@@ -121,12 +124,11 @@ def integration(session: nox.Session, django: str) -> None:
     # The demo is tested too: what it shows is a promise.
     needs = ["-rintegration-tests/requirements.txt", "-rdemo/requirements.txt"]
     install_ours(session, EVERYTHING, f"django~={django}.0", *needs)
-    # What does not depend on Django is tested beside the first of them only.
-    apart = (
-        [] if django == DJANGO["3.11"] else [f"--ignore=integration-tests/{name}" for name in WITHOUT_DJANGO]
-    )
+    is_first = django == DJANGO["3.11"]
+    left_out = [] if is_first else [f"--ignore=integration-tests/{name}" for name in BESIDE_ONE_DJANGO]
     # pytest-django is for the Django package's own tests, which run here in a process of their own.
-    session.run("python", "-m", "pytest", "-p", "no:django", "integration-tests", *apart, *session.posargs)
+    command = ["python", "-m", "pytest", "-p", "no:django", "integration-tests", *left_out]
+    session.run(*command, *session.posargs, env={} if is_first else ELSEWHERE)
 
 
 @nox.session
@@ -158,10 +160,12 @@ def types(session: nox.Session) -> None:
         session, EVERYTHING, *checkers, "pytest>=9", "rich", extras="[prometheus,opentelemetry,toolbar]"
     )
     # django-stubs' plugin, which starts Django, reads only the Django package.
-    for name in EVERYTHING:
-        config = "tools/mypy-django.toml" if name == "cacheops-django" else "pyproject.toml"
-        source = PACKAGES / name / "src" / name.replace("-", "_")
-        session.run("mypy", "--strict", f"--config-file={config}", str(source), env={"PYTHONPATH": "tools"})
+    sources = {name: str(PACKAGES / name / "src" / name.replace("-", "_")) for name in EVERYTHING}
+    django = sources.pop("cacheops-django")
+    session.run("mypy", "--strict", *sources.values())
+    session.run(
+        "mypy", "--strict", "--config-file=tools/mypy-django.toml", django, env={"PYTHONPATH": "tools"}
+    )
     for name in EVERYTHING:
         # Every public name has a type that is written down.
         session.run("pyright", "--ignoreexternal", "--verifytypes", name.replace("-", "_"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from cacheops_filecache import FileCache
 
 WORKER = Path(__file__).with_name("worker.py")
-SECONDS = 20
+SECONDS = 8
 PROCESSES = 8
 
 is_whole = runpy.run_path(str(WORKER))["is_whole"]

@@ -43,7 +43,7 @@ Install = Callable[..., Environment]
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheels of the distributions that stand alone."""
     folder = tmp_path_factory.mktemp("wheels")
-    ours = [str(PACKAGES / name) for name in ("cacheops-core", "cacheops-filecache")]
+    ours = [str(PACKAGES / name) for name in ("cacheops-core", "cacheops-filecache", "cacheops-jinja2")]
     subprocess.run([*PIP, "wheel", "--no-deps", "-w", folder, *ours], check=True)
     return folder
 

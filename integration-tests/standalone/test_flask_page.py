@@ -2,28 +2,20 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cacheops_core.testing import Server
 
-PACKAGES = Path(__file__).parents[2] / "packages"
 PAGE = Path(__file__).with_name("flask_page")
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the two distributions, as wheels, and Flask."""
-    folder = tmp_path_factory.mktemp("flask")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    ours = [str(PACKAGES / name) for name in ("cacheops-core", "cacheops-jinja2")]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", folder / "wheels", *ours], check=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
-    found = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    wheels = sorted((folder / "wheels").glob("*.whl"))
-    subprocess.run([*pip, f"--python={found}", "install", *wheels, "flask>=3"], check=True)
+@pytest.fixture
+def python(install: Any) -> Path:
+    """The Python of an environment with the two distributions and Flask."""
+    found: Path = install("cacheops-core", "cacheops-jinja2", "flask>=3").python
     return found
 
 

@@ -524,6 +524,6 @@ def test_no_order_of_steps_breaks_the_promise(kind, in_vain, monkeypatch):
     with start_server() as server:
         machine = type("Machine", (kind,), {"server": server})
         quick = settings(
-            max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         )
         run_state_machine_as_test(machine, settings=quick)

@@ -1,6 +1,6 @@
 """Random rows, queries and writes, in and out of transactions: the cache never answers what the database would not.
 
-``CACHEOPS_TEST_EXAMPLES`` says how many programs are tried; a few by default, thousands in the integration tests.
+``CACHEOPS_TEST_EXAMPLES`` says how many programs are tried; a few by default, hundreds in the integration tests.
 """
 
 import operator
