@@ -47,19 +47,20 @@ def test_slices_of_one_round_are_compared_with_each_other():
 
 
 @pytest.mark.parametrize(
-    "goal,trips,is_met",
+    "goal,trips,is_met,said",
     [
-        (Target(3), None, True),
-        (Target(4), None, False),
-        (Target(3, most_trips=2), 2, True),
-        (Target(3, most_trips=2), 3, False),
-        (Target(3, below=11), None, True),
-        (Target(3, below=10), None, False),
+        (Target(3), None, True, "3x"),
+        (Target(4), None, False, "4x"),
+        (Target(3, most_trips=2), 2, True, "3x in 2 trips"),
+        (Target(3, most_trips=2), 3, False, "3x in 2 trips"),
+        (Target(3, below=11), None, True, "3x below 11 us"),
+        (Target(3, below=10), None, False, "3x below 10 us"),
     ],
 )
-def test_a_target_is_met_in_all_that_it_says(goal: Target, trips: float | None, is_met: bool):
+def test_a_target_is_met_in_all_that_it_says(goal: Target, trips: float | None, is_met: bool, said: str):
     measured = result("read", goal, theirs=series(30), ours=series(10, trips=trips))
     assert measured.is_met("ours") is is_met
+    assert str(goal) == said
 
 
 def test_each_operation_has_a_name_of_its_own():

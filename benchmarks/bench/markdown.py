@@ -61,4 +61,4 @@ def _ratio(result: Result, name: str) -> str:
         return "-"
     if goal is None:
         return spread(ratio)
-    return f"{spread(ratio)}, {'**met**' if result.is_met(name) else 'not'} {goal.times:g}x"
+    return f"{spread(ratio)}, {'**met**' if result.is_met(name) else 'not'} {goal}"

@@ -21,6 +21,10 @@ class Target:
     below: float | None = None
     """Microseconds of CPU that it must stay below."""
 
+    def __str__(self) -> str:
+        trips = "" if self.most_trips is None else f" in {self.most_trips} trips"
+        return f"{self.times:g}x{trips}" + ("" if self.below is None else f" below {self.below:g} us")
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:

@@ -67,7 +67,7 @@ def _ratio(result: Result, name: str, rival: str) -> Text:
     goal, is_met = result.operation.goal(name), result.is_met(name)
     if goal is None:
         return Text(told)
-    return Text(f"{told} {'met' if is_met else 'not'} {goal.times:g}x", style="green" if is_met else "yellow")
+    return Text(f"{told} {'met' if is_met else 'not'} {goal}", style="green" if is_met else "yellow")
 
 
 def _bytes(report: Report) -> Table:
