@@ -153,15 +153,8 @@ class Results(Samples):
         self, func: Callable[..., Any], make_key: Callable[[], bytes], more: Dependencies, ask: Noting
     ) -> Any:
         """Return a result that is there, or MISS where there is none, or where a thread is needed to tell."""
-        known = self.known
-        if (
-            not conf.current().enabled
-            or known is None
-            or known[0] != self.state()
-            or isinstance(known[1], str)
-        ):
-            return MISS
-        if async_caches.is_written(table for table, _ in known[1].tables):
+        known = self.at_hand() if conf.current().enabled else None
+        if known is None or async_caches.is_written(table for table, _ in known.tables):
             return MISS
         try:
             cache = await async_caches.twin(self.cache(func))
@@ -174,7 +167,7 @@ class Results(Samples):
         except SynchronousOnlyOperation:
             # An argument asks the database for what it is, as request.user does when it is first looked at.
             return MISS
-        found = known[1].merge(more)
+        found = known.merge(more)
         lookup = await cache.fetch(key, found, self.timeout(), near=self._near_key(key))
         if not lookup.is_hit:
             return MISS
@@ -209,7 +202,7 @@ class Results(Samples):
         if usable is None:
             return None
         (found, cache), key = usable, make_key()
-        merged = _merged(found, more)
+        merged = found if more is NOTHING else _merged(found, more)
         near = self._near_key(key)
         if near is not False and (value := cache.near.get(near)) is not MISS:
             return Copied(cache, key, merged, value)
@@ -261,7 +254,8 @@ class Results(Samples):
             return None
         try:
             found = self.dependencies()
-            self.refuse_open_write(found)
+            if found is not NOTHING:
+                self.refuse_open_write(found)
             return found, self.cache(func)
         except Uncacheable as refusal:
             for model in self.models()[:1]:

@@ -66,10 +66,19 @@ class Samples:
 
     def dependencies(self) -> Dependencies:
         """Return what all of the results depend on; raise Uncacheable where that cannot be followed."""
+        if not self.samples:
+            return NOTHING
         found = self.know()[1]
         if isinstance(found, str):
             raise Uncacheable(found)
         return found
+
+    def at_hand(self) -> Dependencies | None:
+        """Return what all of the results depend on, if it need not be found out, for which databases are asked."""
+        if not self.samples:
+            return NOTHING
+        known = self.known
+        return None if known is None or known[0] != self.state() or isinstance(known[1], str) else known[1]
 
     def know(self) -> tuple[Any, Dependencies | Reason, bytes]:
         """Return what is known by now, which is found out anew where the state is another one."""

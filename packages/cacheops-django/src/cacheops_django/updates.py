@@ -23,6 +23,9 @@ from .targets import Target
 KNOWN_STATEMENTS = 500
 """Statements that each connection remembers."""
 
+_UNKNOWN: Any = object()
+"""Stands for what nobody has asked for yet; None is for what is compiled each time."""
+
 OWN = {name: getattr(SQLUpdateCompiler, name) for name in ("as_sql", "pre_sql_setup")}
 """What is gone past, and must be Django's."""
 
@@ -58,11 +61,12 @@ def compile_as_before(compiler: Any, target: Target) -> None:
     fields = tuple((field, value is None) for (field, *_), value in zip(query.values, values, strict=True))
     kind = target.model, target.model._meta.db_table, fields, type(lookup), lookup.lhs.target
     known: dict[Any, Statement | None] = connection.__dict__.setdefault("_cacheops_updates", {})
-    if kind not in known:
+    # One look: to hash all fields takes a while.
+    statement = known.get(kind, _UNKNOWN)
+    if statement is _UNKNOWN:
         if len(known) >= KNOWN_STATEMENTS:
             known.clear()
-        known[kind] = _compiled(compiler, values, placeholder, chosen)
-    statement = known[kind]
+        statement = known[kind] = _compiled(compiler, values, placeholder, chosen)
     if statement is not None and statement.placeholder == placeholder:
         made = statement.sql, (*_parameters(values, statement.has_nulls), *chosen)
         compiler.as_sql = lambda: made
