@@ -15,7 +15,7 @@ from testapp.models import Category, Post, Tag
 
 from cacheops_django.management.commands import cacheops, cleanfilecache, invalidate, reapconjs
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

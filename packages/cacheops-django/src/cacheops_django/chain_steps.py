@@ -19,7 +19,7 @@ from django.db.models.query import ModelIterable
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
-from . import chains, conf, rows, scopes
+from . import by_key, chains, conf, rows, scopes
 from .chains import BORN, ITERABLES, Chain, Node, Place, Step, chain_of, chained
 from .patterns import MODULES
 from .untouched import DEFAULT_FETCH_MODE, is_plain_class, is_untouched_query
@@ -51,6 +51,8 @@ def filtering(name: str) -> Callable[..., Rows]:
 
     def filtered(original: Callable[..., Rows], self: Rows, *args: Any, **kwargs: Any) -> Rows:
         if args or not kwargs or (at := _position(self, is_filtering=True)) is None:
+            if name == "filter" and not args and kwargs.keys() == {"pk"} and scopes.is_deciding():
+                return _decided(original, self, kwargs["pk"])
             return original(self, *args, **kwargs)
         values: list[Any] = []
         kinds: list[Any] = []
@@ -129,14 +131,31 @@ def prefetching(original: Callable[..., Rows], self: Rows, *lookups: Any) -> Row
     return made
 
 
+def _decided(original: Callable[..., Rows], queryset: Rows, key: Any) -> Rows:
+    """Return the row with a key, on which a write is decided."""
+    kind = type(key)
+    at = _asked(queryset) if kind in APART else None
+    if at is None or at.node.parent is not None or not queryset.__dict__.get("_cloning_enabled", True):
+        return original(queryset, pk=key)
+
+    def takes(lookup: Any) -> bool:
+        is_there = isinstance(lookup, Lookup) and type(lookup.rhs) is kind and lookup.rhs == key
+        return is_there and _takes_all(lookup, kind, kind)
+
+    return by_key.filtered(original, queryset, at.node, key, takes)
+
+
 # Remembering them
 
 
 def _position(queryset: Rows, *, is_filtering: bool = False) -> Chain | None:
     """Return from where a step of this queryset may be remembered; None if it is left to Django."""
-    if scopes.is_deciding():
-        # What a write is decided on is not asked of the cache.
-        return None
+    # What a write is decided on is not asked of the cache.
+    return None if scopes.is_deciding() else _asked(queryset, is_filtering=is_filtering)
+
+
+def _asked(queryset: Rows, *, is_filtering: bool = False) -> Chain | None:
+    """Return what this queryset has been asked, if steps of it come to the same as those of any other like it."""
     has = queryset.__dict__
     chain = _root_of(queryset) if "_query" in has else chain_of(queryset)
     if (

@@ -31,6 +31,7 @@ from django.db.models.query import (
     ValuesIterable,
     ValuesListIterable,
 )
+from django.db.models.sql import Query
 
 Rows: TypeAlias = Any
 """A queryset with its private attributes, which its published types leave out."""
@@ -71,7 +72,9 @@ class Place(NamedTuple):
 class Node:
     """What querysets of a model have been asked so far, but for the values."""
 
-    __slots__ = ("answers", "children", "fields", "is_ordered", "iterable", "parent", "places", "step")
+    __slots__ = (
+        "answers", "by_key", "children", "fields", "is_ordered", "iterable", "parent", "places", "step"
+    )  # fmt: skip
 
     def __init__(self, parent: Node | None, step: Step | None, places: tuple[Place, ...], made: Rows) -> None:
         self.parent: Node | None = parent
@@ -84,6 +87,8 @@ class Node:
         """What has been asked next; None for what is left to Django."""
         self.answers: dict[Any, Any] = {}
         """What `chain_keys` knows, by what is asked."""
+        self.by_key: dict[type, Query | None] = {}
+        """Of a root: what `by_key` knows, by the types of keys."""
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps that lead here, in their order."""
@@ -150,7 +155,7 @@ def chain_of(queryset: Rows) -> Chain | None:
 
 def with_values(queryset: Rows, chain: Chain, values: tuple[Any, ...]) -> Rows:
     """Return a queryset that has been asked the same, with other values."""
-    return _ask_chain(_blank(queryset), chain.node, values)
+    return _ask_chain(blank(queryset), chain.node, values)
 
 
 # Around Django's own
@@ -238,13 +243,14 @@ def chained(queryset: Rows, node: Node, values: tuple[Any, ...]) -> Rows:
     """Return a queryset that has been asked what leads to a node: a copy, or itself where Django changes it itself."""
     if not queryset.__dict__.get("_cloning_enabled", True):  # since 6.1
         return _ask_chain(queryset, node, values)
-    made = _ask_chain(_blank(queryset), node, values)
+    made = _ask_chain(blank(queryset), node, values)
     made._result_cache = None
     made._prefetch_done = False
     return made
 
 
-def _blank(queryset: Rows) -> Rows:
+def blank(queryset: Rows) -> Rows:
+    """Return a queryset with the attributes of another one, its query among them."""
     made: Rows = object.__new__(type(queryset))
     made.__dict__.update(queryset.__dict__)
     return made

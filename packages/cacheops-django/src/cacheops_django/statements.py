@@ -115,7 +115,7 @@ class Filling:
 
     def ready(self, values: Sequence[Any]) -> Any:
         """Return what a compiler is when it has compiled the query of a chain with these values."""
-        lookups = (one if place is None else _comparing(one, values[place]) for one, place in self.places)
+        lookups = (one if place is None else comparing(one, values[place]) for one, place in self.places)
         return self.statement.ready(self.statement.compiler.query, lookups)
 
 
@@ -206,7 +206,7 @@ def _places(lookups: list[Any], values: Sequence[Any]) -> list[tuple[Any, int | 
     return list(zip(lookups, places, strict=True))
 
 
-def _comparing(lookup: Any, value: Any) -> Any:
+def comparing(lookup: Any, value: Any) -> Any:
     """Return a condition that differs from another one in the value that it compares with."""
     made: Any = object.__new__(type(lookup))
     made.__dict__.update(lookup.__dict__)
