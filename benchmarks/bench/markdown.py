@@ -35,7 +35,7 @@ def lines(report: Report) -> Iterator[str]:
     yield from _row("---", *["--:"] * len(names))
     for clients, found in report.hits.items():
         hits = (f"{found[name]:,.0f}" if name in found else "-" for name in names)
-        yield from _row(f"hits per second, {clients} client processes", *hits)
+        yield from _row(f"hits per second, {clients} client process{'es' if clients > 1 else ''}", *hits)
     if report.imports:
         times = (f"{median(report.imports[name].cpu) / 1000:,.0f}" for name in names)
         yield from _row("ms of CPU to start", *times)

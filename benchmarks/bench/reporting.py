@@ -9,7 +9,7 @@ from rich.text import Text
 
 from .contenders import CONTENDERS
 from .operations import BYTES, OTHERS
-from .results import BASE, RIVAL, Report, Result, Spread
+from .results import BASE, MOST_TIMES, RIVAL, Report, Result, Spread
 
 OURS = ("ours", "near")
 
@@ -124,6 +124,8 @@ def per_call(trips: float) -> str:
 
 def spread(ratio: Spread) -> str:
     """Return a ratio with the middle half of the slices."""
+    if ratio.median >= MOST_TIMES:
+        return f"more than {MOST_TIMES}x"
     return f"{ratio.median:.3g}x [{ratio.low:.3g}-{ratio.high:.3g}]"
 
 
