@@ -220,11 +220,13 @@ def test_a_model_without_a_profile_is_left_to_django(monkeypatch: pytest.MonkeyP
 # In one round trip
 
 
-def trips(ask: Callable[[], Any]) -> int:
-    """Return how often the server is asked."""
-    with count_round_trips(caches.current().driver.client) as counted:
+def takes(trips: int, ask: Callable[[], Any]) -> bool:
+    """Tell whether a question takes so many round trips; on a cluster each of its nodes may be asked in each."""
+    client = caches.current().driver.client
+    nodes = len(client.get_primaries()) if hasattr(client, "get_primaries") else 1
+    with count_round_trips(client) as counted:
         ask()
-    return counted.count
+    return trips <= counted.count <= trips * nodes
 
 
 def posts_with_all() -> list[Any]:
@@ -233,7 +235,8 @@ def posts_with_all() -> list[Any]:
 
 def test_rows_and_what_belongs_to_them_take_one_round_trip_once_it_is_known_what_follows() -> None:
     posts_with_all()
-    assert [trips(posts_with_all) for _ in range(3)] == [3, 1, 1]
+    for expected in (3, 1, 1):
+        assert takes(expected, posts_with_all)
 
 
 def test_what_belongs_to_what_belongs_to_rows_comes_along() -> None:
@@ -242,7 +245,7 @@ def test_what_belongs_to_what_belongs_to_rows_comes_along() -> None:
 
     for _ in range(2):
         ask()
-    assert trips(ask) == 1
+    assert takes(1, ask)
     assert is_right(ask)
 
 
@@ -280,7 +283,7 @@ def test_rows_that_were_not_there_bring_nothing_along() -> None:
 def test_other_lookups_of_the_same_rows_are_another_read() -> None:
     for _ in range(3):
         posts_with_all()
-    assert trips(lambda: list(Post.objects.order_by("pk"))) == 1
+    assert takes(1, lambda: list(Post.objects.order_by("pk")))
     assert is_right(lambda: shown(Post.objects.order_by("pk").prefetch_related("tags"), "tags"))
 
 
@@ -294,7 +297,7 @@ def test_what_follows_is_not_remembered_without_end(monkeypatch: pytest.MonkeyPa
 
 def test_rows_by_their_keys_take_one_round_trip() -> None:
     Post.objects.in_bulk([1, 2, 3, 4])
-    assert trips(lambda: Post.objects.in_bulk([1, 2, 3, 4])) == 1
+    assert takes(1, lambda: Post.objects.in_bulk([1, 2, 3, 4]))
 
 
 def test_what_a_write_is_decided_on_is_not_taken_from_the_cache() -> None:
