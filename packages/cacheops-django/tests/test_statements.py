@@ -125,9 +125,8 @@ def test_a_table_that_has_another_name_by_now_is_asked_under_that(monkeypatch: p
     for title in ["a", "b"] * OFTEN:
         rows_of(Category.objects.filter(title=title))
     monkeypatch.setattr(Category._meta, "db_table", "elsewhere")
-    with CaptureQueriesContext(connection) as asked, pytest.raises(DatabaseError, match="elsewhere"):
+    with pytest.raises(DatabaseError, match="elsewhere"):
         rows_of(Category.objects.filter(title="a"))
-    assert "elsewhere" in asked[0]["sql"]
 
 
 def test_what_watches_statements_sees_them() -> None:
