@@ -42,7 +42,7 @@ def test_a_copy_is_what_django_builds(model: type[Model], keys: list[Any]):
         with scopes.deciding():
             copied = rows_of(model).filter(pk=key)
         built: Any = QuerySet(model).using("default")
-        # With a second condition, Django builds it.
+        # As it is built where nothing of ours stands in between.
         built = chains._ORIGINALS["filter"](built, pk=key)
         if key is None or (type(key) is int and abs(key) > 2**63):
             assert copied.query.where.children[0].rhs == built.query.where.children[0].rhs
