@@ -3,8 +3,8 @@
 Django builds that query for each save, and of one model it is the same each time but for the key. So the first is built
 by Django, and those after it are copies with another key, if Django has put the key into it as it is.
 
-Threads share what is copied, and need no lock for it: it is a copy itself, which is nobody's query and stays as it is. Two
-that come first at the same time put equal ones there.
+Threads share what is copied, and need no lock for it: it is a copy itself, which is nobody's query and stays as it is.
+Two that come first at the same time put equal ones there.
 """
 
 from __future__ import annotations
