@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from .client_libraries import LIBRARIES
 from .clients import executing
 from .flows import Call, Command, Request
 from .wire_commands import (
@@ -26,7 +27,7 @@ from .wire_commands import (
     needs_run,
     raise_first,
 )
-from .wires import LIBRARIES, AsyncWire, Exchange, Wire, wire_of
+from .wires import AsyncWire, Exchange, Wire, wire_of
 
 KEYED = frozenset({"BLMOVE", "DEL", "EXISTS", "PERSIST", "PEXPIRE", "PTTL", "SET", "TYPE"})
 """Commands of one key, or of several in one slot, the first argument among them."""

@@ -22,8 +22,8 @@ from importlib import import_module
 from typing import Any
 
 from .circuit import Circuit
+from .client_libraries import PLAIN_POOLS, library_of
 from .drivers import AsyncDriver, SyncDriver
-from .wires import PLAIN_POOLS, library_of
 
 log: logging.Logger = logging.getLogger("cacheops")
 

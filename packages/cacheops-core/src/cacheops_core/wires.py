@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from .client_libraries import PLAIN_POOLS, library_of
 from .flows import Command, Request
 from .runs import WHO, Known, run_of
 from .wire_commands import (
@@ -46,12 +47,6 @@ try:
     pack_command: Callable[[Any], bytes] | None = import_module("hiredis").pack_command
 except (ImportError, AttributeError):
     pack_command = None
-
-LIBRARIES = ("redis", "valkey")
-"""The libraries whose clients we know. Both are of one descent."""
-
-PLAIN_POOLS = ("ConnectionPool", "BlockingConnectionPool")
-"""Pools of connections to one server, and always the same."""
 
 KEPT = 16
 """Connections that are kept at hand. Whoever needs more at the same time goes through the pool for the rest."""
@@ -372,27 +367,6 @@ def wire_of(client: Any, kind: type[Wire]) -> Wire | None:
         wire = kind(client.connection_pool, client.response_callbacks, library)
         wire = vars(client).setdefault("_cacheops_wire", wire)
     return wire
-
-
-def library_of(client: Any) -> str | None:
-    """Return the library of a client that does nothing on its way to the socket but what its library does."""
-    pool = getattr(client, "connection_pool", None)
-    if pool is None or getattr(client, "connection", None) is not None:
-        # A cluster's; or one that keeps to a single connection.
-        return None
-    found = {defined_in(type(client), name) for name in ("execute_command", "parse_response", "pipeline")}
-    found |= {defined_in(type(pool), name) for name in ("get_connection", "release")}
-    needed = ("send_packed_command", "read_response", "pack_commands", "disconnect")
-    found |= {defined_in(pool.connection_class, name) for name in needed}
-    return found.pop() if len(found) == 1 and found <= set(LIBRARIES) else None
-
-
-def defined_in(cls: type, name: str) -> str | None:
-    """Return the package of the class from which this one has a method."""
-    for base in cls.__mro__:
-        if name in vars(base):
-            return base.__module__.partition(".")[0]
-    return None
 
 
 def _packed(connection: Any, commands: list[tuple[Any, ...]]) -> list[bytes]:
