@@ -277,11 +277,15 @@ def test_it_is_said_once_that_a_server_is_away_and_once_that_it_is_back(proxy, u
         for _ in range(10):
             me.do("fetch", "k", DRINKS)
             me.do("invalidate", "product")
-    me.until(lambda: not me.cache.circuit.is_open)
-    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len(said) == 2
-    assert "going on without the cache until it answers" in said[0]
-    assert "10 owed invalidations have been sent" in said[1]
+
+    def said():
+        return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+    # Reads may go on before their mender has said so.
+    me.until(lambda: not me.cache.circuit.is_open and len(said()) > 1)
+    assert len(said()) == 2
+    assert "going on without the cache until it answers" in said()[0]
+    assert "10 owed invalidations have been sent" in said()[1]
 
 
 def test_a_refusal_is_said_once(proxy, user, caplog):
