@@ -157,7 +157,7 @@ def test_a_reason_has_a_remedy():
 def test_reasons_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reasons, "MOST_REASONS", 2)
     for number in range(5):
-        reasons.record(Tag, "get", f"reason {number}", "unknown")
+        reasons.record("testapp.Tag", "get", f"reason {number}", "unknown")
     assert len(reasons.bypasses) == 3
     assert counted("testapp.Tag", "get", "bypass:unknown") == [5]
 

@@ -23,7 +23,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.errors import BackendError
 from cacheops_core.testing import Server, start_server, wait_for
 from cacheops_core.testing.proxies import LOSSES, REFUSALS, Passing, Proxy, Silent
-from cacheops_django import caches, shared_counters
+from cacheops_django import caches, counters, shared_counters
 from cacheops_django.functions import cached, cached_as
 from cacheops_django.invalidation import invalidate_model, invalidate_obj
 from cacheops_django.views import cached_view_as
@@ -183,6 +183,18 @@ def test_without_the_setting_nothing_is_committed(failing: Proxy, tag: Tag, kind
                 write(tag)
         assert uncached(lambda: list(Tag.objects.order_by("pk"))) == before
     assert uncached(Category.objects.count) == uncached(lambda: 0)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_what_an_outage_sends_to_the_database_is_counted_as_that(going_on: Proxy, kind: str) -> None:
+    counters.reset()
+    with going_on.trouble(LOSSES[kind]):
+        for ask in (*READS.values(), *ASYNC_READS.values()):
+            answer(ask)
+        counted = counters.collect()
+    asked = {op for _, op, what in counted if what == "bypass:away"}
+    assert asked == {"get", "fetch", "count", "exists", "aggregate", "cached_as", "cached"}
+    assert sum(number for (_, _, what), number in counted.items() if what == "misses") == 0
 
 
 def test_an_outage_costs_the_site_one_time_out(going_on: Proxy, tag: Tag) -> None:

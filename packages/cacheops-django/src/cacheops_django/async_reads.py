@@ -21,8 +21,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.conditions import Dependencies
 from cacheops_core.near import MISS
 
-from . import async_caches, attempts, counters, events, plans, reads
-from .signals import cache_read
+from . import async_caches, attempts, counters, plans, reads
 
 Rows: TypeAlias = Any
 """A queryset with its private attributes, which its published types leave out."""
@@ -69,11 +68,7 @@ class Answers:
             raise Wanted(cache, key, found, key if is_near else False)
         if key not in self._told:
             self._told.add(key)
-            tally.hits += 1
-            if events.listeners:
-                reads.tell(tally, self._asked[key], cache, key, found)
-            if cache_read.receivers:
-                cache_read.send_robust(sender=queryset.model, func=None, hit=True)
+            reads.note(queryset.model, tally, self._asked[key], cache, key, found)
         return self.values[key]
 
     async def fetch(self, wanted: Wanted) -> bool:

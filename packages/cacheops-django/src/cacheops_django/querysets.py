@@ -199,7 +199,7 @@ def aggregate(original: Callable[..., Any], self: Rows, *args: Any, **kwargs: An
     try:
         return reads.answer(self, "aggregate", compute, more)
     except Unresolved as error:
-        record(self.model, "aggregate", str(error), "arguments")
+        record(self.model._meta.label, "aggregate", str(error), "arguments")
         return compute(self)
 
 

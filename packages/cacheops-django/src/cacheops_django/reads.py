@@ -99,7 +99,7 @@ def ask(queryset: QuerySet[Any], op: str, more: plans.More | None = None) -> Que
     except (Uncacheable, Unfingerprintable) as refusal:
         if on_loop.get() is not None:
             raise NotOnLoop from refusal
-        record(queryset.model, op, refusal.reason)
+        record(queryset.model._meta.label, op, refusal.reason)
         return None
     return Question(queryset, op, using, key, plan, cache)
 
@@ -130,14 +130,22 @@ def note(
     model: type[Model], tally: counters.Tally, ask: Noting, cache: Cache, key: bytes, found: Dependencies
 ) -> None:
     """Count what has come of asking, and tell those who want to know."""
-    if ask.was_called:
-        tally.missed(ask.seconds, is_stored=ask.is_stored)
-    else:
-        tally.hits += 1
-    if events.listeners:
-        tell(tally, ask, cache, key, found)
+    count(tally, ask, cache, key, found)
     if cache_read.receivers:
         cache_read.send_robust(sender=model, func=None, hit=not ask.was_called)
+
+
+def count(tally: counters.Tally, ask: Noting, cache: Verbs, key: bytes, found: Dependencies) -> None:
+    """Count what has come of asking, and tell those who listen to events."""
+    if not ask.was_called:
+        tally.hits += 1
+    elif cache.circuit.is_open and not ask.is_stored:
+        record(tally.model, tally.op, "the cache server does not answer", "away")
+        return
+    else:
+        tally.missed(ask.seconds, is_stored=ask.is_stored)
+    if events.listeners:
+        _tell(tally, ask, cache, key, found)
 
 
 def _near(question: Question, fits: Callable[[Any], bool]) -> Any:
@@ -148,7 +156,7 @@ def _near(question: Question, fits: Callable[[Any], bool]) -> Any:
     return value if value is not MISS and fits(value) else MISS
 
 
-def tell(tally: counters.Tally, ask: Noting, cache: Verbs, key: bytes, found: Dependencies) -> None:
+def _tell(tally: counters.Tally, ask: Noting, cache: Verbs, key: bytes, found: Dependencies) -> None:
     """Tell those who listen to events what has come of asking."""
     events.tell(
         events.Lookup(
@@ -242,7 +250,7 @@ def _answered(
             lookup = cache.fetch(key, plan.found, timeout)
     if lookup.head is not None and not may_fill(connections[using], lookup):
         record(
-            model,
+            model._meta.label,
             op,
             "the database may show this connection older rows than the stamps stand for",
             "snapshot",

@@ -6,8 +6,6 @@ import logging
 from collections import Counter
 from typing import Any, Literal, NamedTuple
 
-from django.db.models import Model
-
 from . import events
 
 log: logging.Logger = logging.getLogger("cacheops")
@@ -17,7 +15,7 @@ MOST_REASONS = 1000
 
 
 KindName = Literal[
-    "arguments", "deciding", "empty", "forbidden", "key", "locks", "other", "prefixes", "raw", "results",
+    "arguments", "away", "deciding", "empty", "forbidden", "key", "locks", "other", "prefixes", "raw", "results",
     "snapshot", "transaction", "unknown", "volatile",
 ]  # fmt: skip
 
@@ -34,6 +32,10 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "arguments": Kind(
         "Django cannot make a query of it.", "Correct the arguments: the error that Django raises says how."
+    ),
+    "away": Kind(
+        "The cache server does not answer.",
+        "See to the server: it is asked again and again, and used as soon as it answers.",
     ),
     "deciding": Kind("A write is decided on what it reads.", "Nothing: that must be what the database says."),
     "empty": Kind("It has no rows, as Django knows without asking.", "Nothing: nobody is asked."),
@@ -116,12 +118,12 @@ bypasses: Counter[tuple[str, str, Reason]] = Counter()
 """How often this process went past the cache, by model label, op and reason."""
 
 
-def record(model: type[Model], op: str, text: str, kind: KindName = "other") -> None:
-    """Note that an operation which the profile would cache goes to the database, and why."""
-    label, reason = model._meta.label, Reason(text, kind)
+def record(label: str, op: str, text: str, kind: KindName = "other") -> None:
+    """Note that an operation on a model, which the profile would cache, goes to the database, and why."""
+    reason = Reason(text, kind)
     if len(bypasses) >= MOST_REASONS and (label, op, reason) not in bypasses:
         reason = Reason(f"another reason of the kind {reason.kind}", reason.kind)
     bypasses[label, op, reason] += 1
     if events.listeners:
         events.tell(events.Bypass(model=label, op=op, reason=text))
-    log.debug("%s of %s is not cached: %s", op, model._meta.label, text)
+    log.debug("%s of %s is not cached: %s", op, label or "no model", text)

@@ -25,8 +25,8 @@ from cacheops_core.near import MISS
 from cacheops_core.options import seconds
 from cacheops_core.verbs import Verbs
 
-from . import async_caches, conf, counters, events, keying, tables
-from .reads import NOT_GIVEN, Noting, tell
+from . import async_caches, conf, counters, keying, tables
+from .reads import NOT_GIVEN, Noting, count
 from .reasons import Uncacheable, record
 from .samples import NOTHING, Sample, Samples
 from .signals import cache_read
@@ -215,10 +215,7 @@ class Results(Samples):
         self, func: Callable[..., Any], ask: Noting, cache: Verbs, key: bytes, found: Dependencies
     ) -> None:
         """Count a hit, and tell those who listen."""
-        tally = self._tally_of(func)
-        tally.hits += 1
-        if events.listeners:
-            tell(tally, ask, cache, key, found)
+        count(self._tally_of(func), ask, cache, key, found)
         if cache_read.receivers:
             cache_read.send_robust(sender=None, func=func, hit=True)
 
@@ -229,13 +226,8 @@ class Results(Samples):
         try:
             yield
         finally:
-            if ask.was_called:
-                tally.missed(ask.seconds, is_stored=ask.is_stored)
-            else:
-                # Somebody else has computed it meanwhile.
-                tally.hits += 1
-            if events.listeners:
-                tell(tally, ask, asked.cache, asked.key, asked.found)
+            # If it was not called, somebody else has computed it meanwhile.
+            count(tally, ask, asked.cache, asked.key, asked.found)
 
     def _tally_of(self, func: Callable[..., Any]) -> counters.Tally:
         known = self._tally
@@ -259,7 +251,7 @@ class Results(Samples):
             return found, self.cache(func)
         except Uncacheable as refusal:
             for model in self.models()[:1]:
-                record(model, "cached_as", refusal.reason)
+                record(model._meta.label, "cached_as", refusal.reason)
             return None
 
     def refuse_open_write(self, found: Dependencies) -> None:
