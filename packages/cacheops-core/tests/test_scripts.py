@@ -1,7 +1,6 @@
 """The Lua scripts against real servers, line by line."""
 
 import struct
-import time
 
 import pytest
 
@@ -420,10 +419,14 @@ def test_a_server_out_of_memory_refuses_a_fence_and_keeps_those_of_others():
         assert scripts.fenced() == set()
 
 
-def test_ten_thousand_rows_are_fenced_within_a_second(scripts):
+def test_ten_thousand_rows_are_fenced_without_looking_at_each_pair_of_them(scripts, redis_client):
+    def worked():
+        return redis_client.info("cpu")["used_cpu_user"]
+
     scripts.acquire({"a": 1}, {"b": 1})
     rows = [{"a": str(i), "b": str(i % 10)} for i in range(10_000)]
-    began = time.perf_counter()
+    before = worked()
     scripts.fence(*rows, most=50_000)
     assert len(scripts.fenced()) == 10_011
-    assert time.perf_counter() - began < 10
+    # It takes a tenth of a second; ten times that is for slow machines, and pairs would take a hundred times that.
+    assert worked() - before < 10

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import OrderedDict, namedtuple
 from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -133,6 +134,37 @@ def test_views_of_bytes_are_pickled_as_views_of_a_copy():
 def test_other_views_are_refused(view):
     with pytest.raises(DumpError, match=r"cannot pickle .?memoryview"):
         dump(resolve("pickle"), [view])
+
+
+class Cash(Decimal):
+    pass
+
+
+class Part(Fraction):
+    pass
+
+
+class Price(Decimal):
+    def __reduce__(self):
+        return Price, (str(self),), vars(self)
+
+
+class Names(OrderedDict):
+    pass
+
+
+@pytest.mark.parametrize("value", [Cash(1), Part(1, 2)])
+def test_what_pickling_forgets_the_attributes_of_is_refused_if_it_has_any(value):
+    assert load(resolve("pickle"), dump(resolve("pickle"), value)) == value
+    value.currency = "USD"
+    with pytest.raises(DumpError, match="pickling forgets currency, for want of a __reduce__ of its class"):
+        dump(resolve("pickle"), [value])
+
+
+@pytest.mark.parametrize("value", [Price(1), Names(), ValueError()])
+def test_attributes_come_back_that_pickling_knows_of(value):
+    value.currency = "USD"
+    assert load(resolve("pickle"), dump(resolve("pickle"), [value]))[0].currency == "USD"
 
 
 def test_pickle_uses_the_highest_protocol():

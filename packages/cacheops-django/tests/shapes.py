@@ -72,6 +72,10 @@ def _latest_title() -> Subquery:
     return Subquery(Post.objects.filter(category=OuterRef("pk")).order_by("-created").values("title")[:1])
 
 
+def _union() -> QuerySet[Any, Any]:
+    return Post.objects.filter(views__gt=1).union(Post.objects.filter(views__lte=1))
+
+
 SHAPES: dict[str, Callable[[], QuerySet[Any, Any]]] = {
     "all": Post.objects.all,
     "by pk": lambda: Post.objects.filter(pk=1),
@@ -167,6 +171,10 @@ SHAPES: dict[str, Callable[[], QuerySet[Any, Any]]] = {
         Post.objects.filter(pk=1).union(Post.objects.filter(pk=2), all=True).order_by("title")[:5]
     ),
     "union of values": lambda: Post.objects.values("title", "views").union(Tag.objects.values("name", "pk")),
+    "ordered union of dictionaries": lambda: _union().values("title").order_by("-pk"),
+    "ordered union of tuples": lambda: _union().values_list("title").order_by("-pk"),
+    "ordered union of flat values": lambda: _union().values_list("title", flat=True).order_by("-pk"),
+    "ordered union of named tuples": lambda: _union().values_list("title", named=True).order_by("-pk"),
     "difference": lambda: Post.objects.difference(Post.objects.filter(visible=True)),
     "date parts": lambda: Post.objects.filter(created__year=2024, created__date=datetime.date(2024, 5, 1)),
     "dates": lambda: Event.objects.dates("on", "month"),

@@ -152,6 +152,13 @@ def test_who_listens_before_init_is_told_what_the_database_would_tell() -> None:
     assert told == [(1, "t1"), (2, "t2")]
 
 
+def test_an_object_knows_where_it_was_reached_from_by_a_key_that_was_not_selected() -> None:
+    category = Category.objects.get(pk=1)
+    posts = [category.posts.only("title").get(pk=1) for _ in range(2)]
+    # Django asks the database for the key, and so do we.
+    assert all(post.category is category and "category_id" in vars(post) for post in posts)
+
+
 def test_what_one_does_to_an_object_does_not_reach_the_next_one() -> None:
     def data() -> Any:
         return Everything.objects.get(pk=1).data

@@ -1,8 +1,8 @@
 """How values become bytes and come back: by name, by dotted path, or any object with ``dumps`` and ``loads``.
 
 ====================  =================================================================================
-``"pickle"``          any picklable object comes back as it was. Whoever can write to the store can run
-                      code in this program.
+``"pickle"``          any picklable object comes back as it was; what pickling would forget something of is
+                      refused. Whoever can write to the store can run code in this program.
 ``"json"``            None, bool, int, float, str, list, tuple and dict come back as they were; all else is
                       refused, also what is of a subclass of these, such as an enum's member.
 ``"msgpack"``         as JSON, and bytes and datetimes in UTC; smaller and faster. Needs the extra
@@ -17,6 +17,10 @@ beside ``dumps`` and ``loads``; caches then use these.
 from __future__ import annotations
 
 import pickle
+import sys
+from copyreg import dispatch_table
+from enum import Enum
+from functools import lru_cache
 from importlib import import_module
 from io import BytesIO
 from typing import Any, Protocol
@@ -66,25 +70,44 @@ class PickleSerializer:
     """Anything that can be pickled, by the highest protocol of the running Python, and views of bytes."""
 
     def dumps(self, value: Any) -> bytes:
-        try:
-            return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except TypeError:
-            # Perhaps for a view, as drivers of databases return for binary columns. To look costs more than to try.
-            written = BytesIO()
-            _WithViews(written, pickle.HIGHEST_PROTOCOL).dump(value)
-            return written.getvalue()
+        written = BytesIO()
+        _Pickler(written, pickle.HIGHEST_PROTOCOL).dump(value)
+        return written.getvalue()
 
     def loads(self, payload: bytes) -> Any:
         return pickle.loads(payload)
 
 
-class _WithViews(pickle.Pickler):
-    """Writes a view of bytes as one of a copy of these bytes."""
+class _Pickler(pickle.Pickler):
+    """Writes a view of bytes, as drivers of databases return for binary columns, as one of a copy of these bytes."""
 
     def reducer_override(self, value: Any) -> Any:
-        if type(value) is not memoryview or value.format != "B" or value.ndim != 1:
-            return NotImplemented
-        return memoryview, (bytes(value) if value.readonly else bytearray(value),)
+        kind: type = type(value)
+        if kind is memoryview and value.format == "B" and value.ndim == 1:
+            return memoryview, (bytes(value) if value.readonly else bytearray(value),)
+        if _may_forget(kind) and (forgotten := vars(value)):
+            reduced = value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+            if isinstance(reduced, tuple) and reduced[2:3] in ((), (None,)):
+                raise TypeError(
+                    f"pickling forgets {', '.join(forgotten)}, for want of a __reduce__ of its class"
+                )
+        return NotImplemented
+
+
+@lru_cache(maxsize=1024)
+def _may_forget(kind: type) -> bool:
+    """Tell whether objects of a class are pickled by a method of Python's own that need not know of their attributes.
+
+    Such are subclasses of Decimal or date that have attributes beside.
+    """
+    # Members of an enum come back with their attributes, by their values.
+    if not kind.__dictoffset__ or issubclass(kind, Enum) or kind in dispatch_table:
+        return False
+    for name in ("__reduce_ex__", "__reduce__"):
+        definer = next(one for one in kind.__mro__ if name in vars(one))
+        if definer is not object:
+            return definer.__module__ in sys.stdlib_module_names
+    return False
 
 
 class JsonSerializer:

@@ -30,6 +30,7 @@ from django.db.models.sql.where import ExtraWhere, WhereNode
 from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies
 
 from . import narrowing
+from .compiling import untied
 from .reasons import Uncacheable
 
 VOLATILE = (Now, Random, RawSQL, ExtraWhere)
@@ -76,9 +77,9 @@ def examine(query: Query, using: str) -> Examined:
     """Walk a query; raise Uncacheable if it cannot be told what its result depends on."""
     connection = connections[using]
     # Compiling changes a query, and drops the joins for ordering and select_related once it is done.
-    compiler = query.clone().get_compiler(using)
+    compiler = untied(query).get_compiler(using)
     try:
-        sql, _ = query.clone().get_compiler(using).as_sql()
+        sql, _ = untied(query).get_compiler(using).as_sql()
         _, ordering, _ = compiler.pre_sql_setup(with_col_aliases=bool(query.combinator))
     except EmptyResultSet:
         raise Uncacheable("it has no result without asking the database", "empty") from None

@@ -17,6 +17,7 @@ from cacheops_core.errors import ConfigurationError
 from cacheops_core.examining import Examined, State, examine
 
 from . import attempts, conf, counters, reads, words
+from .compiling import untied
 from .explanations import DependsOn, Explanation
 from .functions import Kept, ProjectFunction
 from .query_texts import readable
@@ -147,7 +148,7 @@ def _listed(ops: frozenset[str]) -> str:
 def _sql(queryset: QuerySet[Any]) -> str:
     """Return a query without its values; nothing if it has none."""
     try:
-        sql, _ = queryset.query.clone().get_compiler(queryset.db).as_sql()
+        sql, _ = untied(queryset.query).get_compiler(queryset.db).as_sql()
     except Exception:
         # It is shown besides; whoever runs the query is told what is wrong with it.
         return ""

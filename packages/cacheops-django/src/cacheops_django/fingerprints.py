@@ -19,6 +19,7 @@ from django.db.models.sql import Query
 from django.utils import timezone
 
 from cacheops_core.errors import KeyingError
+from cacheops_django.compiling import untied
 from cacheops_django.fingerprint_models import model_key, select_related_form
 from cacheops_django.fingerprint_nodes import computed_attributes, output_form
 from cacheops_django.fingerprint_query import encode_query
@@ -111,7 +112,7 @@ def _forget_clock(*, setting: str, **kwargs: Any) -> None:
 
 def _compiled(query: Query, using: str) -> tuple[Any, ...]:
     """Return the form of what cannot be walked: its SQL, parameters and everything that SQL does not show."""
-    compiler = query.clone().get_compiler(using)
+    compiler = untied(query).get_compiler(using)
     try:
         sql, params = compiler.as_sql()
     except (EmptyResultSet, FullResultSet) as error:

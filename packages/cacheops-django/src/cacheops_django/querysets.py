@@ -276,11 +276,13 @@ def _objects(queryset: Rows, using: str) -> list[Any]:
 
 def _dictionaries(queryset: Rows, rows: Iterable[Any]) -> list[dict[str, Any]]:
     names = list(queryset.query.selected or _selected(queryset.query))
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    # An ordered union() has more columns than it is asked for.
+    return [dict(zip(names, row, strict=False)) for row in rows]
 
 
 def _named_tuples(queryset: Rows, rows: Iterable[Any]) -> list[Any]:
-    return list(map(create_namedtuple_class(*(queryset._fields or _selected(queryset.query)))._make, rows))
+    kind = create_namedtuple_class(*(queryset._fields or _selected(queryset.query)))
+    return [tuple.__new__(kind, row) for row in rows]
 
 
 def _selected(query: Any) -> list[str]:
@@ -305,7 +307,7 @@ def _known_related(queryset: Rows, objects: list[Any]) -> None:
         ]
         key = operator.attrgetter(*names)
         for made in objects:
-            if not field.is_cached(made) and made.__dict__.keys() >= set(names) and key(made) in related:
+            if not field.is_cached(made) and key(made) in related:
                 setattr(made, field.name, related[key(made)])
 
 

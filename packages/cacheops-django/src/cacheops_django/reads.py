@@ -109,9 +109,8 @@ def answered(
     compute: Callable[[], Any],
     *,
     fits: Callable[[Any], bool] = lambda value: True,
-    storable: Callable[[Any], Any] = lambda value: value,
 ) -> Any:
-    """Return the answer: from the cache, if what is there ``fits``, or else computed, and stored as ``storable``."""
+    """Return the answer: from the cache, if what is there ``fits``, or else computed, and stored."""
     queryset, _, _, key, plan, cache = question
     if (answers := on_loop.get()) is not None:
         value = answers.answer(queryset, cache, key, plan.found, plan.tally)
@@ -121,7 +120,7 @@ def answered(
     ask = Noting(compute)
     value = _near(question, fits)
     if value is MISS:
-        value = _answered(question, ask, fits, storable)
+        value = _answered(question, ask, fits)
     note(queryset.model, plan.tally, ask, cache, key, plan.found)
     return value
 
@@ -209,9 +208,7 @@ class Noting:
         self.is_stored = is_stored
 
 
-def _answered(
-    question: Question, ask: Noting, fits: Callable[[Any], bool], storable: Callable[[Any], Any]
-) -> Any:
+def _answered(question: Question, ask: Noting, fits: Callable[[Any], bool]) -> Any:
     queryset, op, using, key, plan, cache = question
     model, wish = queryset.model, wish_of(queryset)
     profile = conf.current().profile_for(model)
@@ -223,7 +220,7 @@ def _answered(
         value = cache.get_or_compute(
             key,
             plan.found,
-            lambda: storable(ask()),
+            ask,
             timeout,
             lock=lock,
             stale=stale,
@@ -257,7 +254,7 @@ def _answered(
         )
         lookup.head = None
     value = ask()
-    ask.stored(cache.fill(lookup, storable(value)))
+    ask.stored(cache.fill(lookup, value))
     return value
 
 

@@ -28,6 +28,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import WhereNode
 
 from .chains import chain_of
+from .compiling import untied
 
 Rows: TypeAlias = Any
 """A queryset with its private attributes, which its published types leave out."""
@@ -65,7 +66,7 @@ class Statement:
     def of(cls, query: Query, using: str) -> Statement | None:
         """Return what queries like this one are compiled to, if that is known to be the same for all of them."""
         # Compiling changes a query.
-        compiler: Any = query.clone().get_compiler(using=using)
+        compiler = untied(query).get_compiler(using=using)
         try:
             sql, parameters = compiler.as_sql()
         except (EmptyResultSet, FullResultSet):
@@ -123,7 +124,7 @@ def rows(queryset: Rows, using: str, pattern: bytes | None) -> tuple[Any, ...]:
     """Return the rows of a queryset whose query has this pattern, if it has one."""
     compiler = None if pattern is None else _ready(queryset, using, pattern)
     if compiler is None:
-        compiler = queryset.query.get_compiler(using=using)
+        compiler = untied(queryset.query).get_compiler(using=using)
     return tuple(compiler.results_iter(tuple_expected=True))
 
 
