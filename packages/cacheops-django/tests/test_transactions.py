@@ -108,6 +108,19 @@ def autocommit() -> Iterator[None]:
     yield
 
 
+@contextmanager
+def by_statements() -> Iterator[None]:
+    """Begin and end as Django does not know of."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            yield
+            cursor.execute("COMMIT")
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+
+
 COMMITTING = {
     "autocommit": autocommit,
     "atomic": transaction.atomic,
@@ -116,6 +129,7 @@ COMMITTING = {
     "durable": lambda: transaction.atomic(durable=True),
     "by hand": manual,
     "atomic by hand": atomic_in_manual,
+    "by statements": by_statements,
 }
 if connection.vendor != "postgresql":
     # psycopg refuses to do so in the middle of a transaction.
@@ -193,6 +207,7 @@ ROLLING_BACK = {
     "an exception in one without a savepoint": lambda: raising(nested_without_savepoint),
     "an exception in a durable one": lambda: raising(lambda: transaction.atomic(durable=True)),
     "an exception by hand": lambda: raising(manual),
+    "an exception by statements": lambda: raising(by_statements),
     "set_rollback": set_rollback,
     "by hand": by_hand,
 }

@@ -33,10 +33,23 @@ EVERY_TABLE = "*"
 """Stands for the tables of a write that is not understood."""
 
 READS = re.compile(
-    r"\s*\(*\s*(SELECT|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|COMMIT|SET|DECLARE|FETCH|CLOSE|DESCRIBE|USE)\b",
+    r"\s*\(*\s*(SELECT|SHOW|PRAGMA|SAVEPOINT|RELEASE|ROLLBACK|ABORT|BEGIN|START|COMMIT|END|SET|DECLARE|FETCH|CLOSE"
+    r"|DESCRIBE|USE)\b",
     re.I,
 )
 """How statements begin that change no row."""
+
+BEGINS = re.compile(r"\s*(BEGIN|START\s+TRANSACTION)\b[^;]*;?\s*\Z", re.I)
+"""A statement that begins a transaction of which Django does not know."""
+
+COMMITS = re.compile(r"\s*(COMMIT|END)\b", re.I)
+
+ROLLS_BACK = re.compile(r"\s*(ROLLBACK|ABORT)\b(?!.*\bTO\b)", re.I | re.S)
+
+COMMITS_IN_MYSQL = re.compile(
+    r"\s*(CREATE|ALTER|DROP|RENAME|TRUNCATE|BEGIN|START|LOCK|UNLOCK|GRANT|REVOKE)\b", re.I
+)
+"""What commits there by the way."""
 
 SETS_ISOLATION = re.compile(r"\s*(SET|BEGIN|START)\b.*\bISOLATION\b", re.I | re.S)
 
@@ -57,6 +70,8 @@ class Work:
         """Whether all its reads see one snapshot; None until somebody needs to know."""
         self.is_expected = False
         """Whether the statement that is running is a write that has been understood."""
+        self.is_begun_by_statement = False
+        """Whether somebody has sent ``BEGIN`` past Django, which believes to be in autocommit mode."""
         self.holds_write_lock = False
         """Whether SQLite's one write lock has been taken, which stays until the transaction ends."""
         self.open_cursors = 0
@@ -98,7 +113,9 @@ def is_open(connection: Connection) -> bool:
     if connection.in_atomic_block:
         blocks: list[Any] = connection.atomic_blocks
         return not all(block._from_testcase for block in blocks)
-    return connection.connection is not None and not connection.autocommit
+    return connection.connection is not None and (
+        not connection.autocommit or work_of(connection).is_begun_by_statement
+    )
 
 
 # Writing
@@ -293,7 +310,10 @@ def disconnect(connection: Connection) -> None:
 
 
 def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Look at every statement: notes what a transaction sees first, and writes that nobody has announced."""
+    """Look at every statement: notes what a transaction sees first, and writes that nobody has announced.
+
+    A transaction that begins and ends by statements ends here.
+    """
     connection = context["connection"]
     work = work_of(connection)
     text = sql if isinstance(sql, str) else str(sql)
@@ -304,7 +324,23 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
             work.snapshot = time.monotonic()
         if not work.is_expected and not READS.match(text):
             note(work, EVERY_TABLE, None, is_tracked=False)
-    return execute(sql, params, many, context)
+    if not work.is_begun_by_statement and (connection.in_atomic_block or not BEGINS.match(text)):
+        return execute(sql, params, many, context)
+    return _by_statement(lambda *_: execute(sql, params, many, context), connection, text)
+
+
+def _by_statement(execute: Callable[..., Any], connection: Connection, text: str) -> Any:
+    """Execute what begins a transaction, is part of one that began in this way, or ends it."""
+    if not work_of(connection).is_begun_by_statement:
+        result = execute()
+    elif ROLLS_BACK.match(text):
+        return rollback(execute, connection)
+    elif COMMITS.match(text) or (connection.vendor == "mysql" and COMMITS_IN_MYSQL.match(text)):
+        result = commit(execute, connection)
+    else:
+        return execute()
+    work_of(connection).is_begun_by_statement = BEGINS.match(text) is not None
+    return result
 
 
 def _forget(connection: Connection) -> None:
