@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import functools
 import inspect
 import logging
 import pickle
@@ -152,6 +153,72 @@ def test_extra_keeps_results_apart():
     one, two = (cached(store, extra=extra)(area.__wrapped__) for extra in ("one", "two"))
     assert one(1) == two(1)
     assert len(calls) == 2
+
+
+def test_a_function_as_extra_is_asked_at_each_call():
+    asked = []
+
+    def parity(self, number, **kwargs):
+        asked.append((self.name, number, kwargs))
+        return number % 2 if not kwargs else "other"
+
+    class Shelf:
+        name = "shelf"
+
+        def __cache_key__(self):
+            return self.name
+
+        @cached(store, extra=lambda *args, **kwargs: parity(*args, **kwargs) or version[0])
+        def times(self, number, by=1):
+            calls.append(number)
+            return number * by
+
+    version = ["a"]
+    assert [Shelf().times(2), Shelf().times(2), Shelf().times(2, by=2)] == [2, 2, 4]
+    version[0] = "b"
+    assert Shelf().times(2) == 2
+    assert calls == [2, 2, 2]
+    assert asked == [("shelf", 2, {}), ("shelf", 2, {}), ("shelf", 2, {"by": 2}), ("shelf", 2, {})]
+    Shelf().times.invalidate(2)
+    Shelf().times(2)
+    assert calls == [2, 2, 2, 2]
+
+
+def test_a_class_as_extra_is_itself():
+    one, two = (cached(store, extra=extra)(area.__wrapped__) for extra in (int, str))
+    assert one(1) == two(1)
+    assert len(calls) == 2
+
+
+def test_decorators_above_hand_on_what_a_cached_function_can():
+    @functools.wraps(area)
+    def above(*args, **kwargs):
+        return area(*args, **kwargs)
+
+    assert above(1) == 1
+    above.invalidate(1)
+    above.key(1).set(9)
+    assert above(1) == 9
+
+
+def test_what_a_cached_function_is_put_around_hands_on_nothing_of_its_own():
+    @functools.wraps(area)
+    def above(side):
+        return area(side)
+
+    outer = cached(store, above)
+    outer.key(1).set(9)
+    assert [outer(1), area(1)] == [9, 1]
+
+
+def test_the_object_of_a_bound_method_may_be_given_too():
+    shop = Shop(3)
+    shop.price.key(shop, 4).set(9)
+    assert shop.price(4) == 9
+    shop.price.invalidate(shop, 4)
+    assert shop.price(4) == 12
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        shop.price.key(Shop(3), 4, 5)
 
 
 def test_the_bare_decorator_does():

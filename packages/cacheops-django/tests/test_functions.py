@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.test import TestCase, override_settings
 from django.utils.functional import SimpleLazyObject
-from django.utils.translation import gettext_lazy, override
+from django.utils.translation import get_language, gettext_lazy, override
 from testapp.models import Author, Category, Post, Seat, Tag
 
 from cacheops_core.errors import CacheMiss, ConfigurationError, KeyingError
@@ -318,6 +319,78 @@ def test_extra_tells_results_apart() -> None:
     assert (with_extra(1), with_extra("1"), with_extra(1)) == (1, 2, 1)
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "decorate", [partial(cached, timeout=60), partial(cached_as, Tag)], ids=["cached", "cached_as"]
+)
+def test_a_function_as_extra_is_asked_at_each_call(decorate: Callable[..., Any]) -> None:
+    greet = decorate(extra=get_language)(greeting)
+    shout = decorate(extra=lambda name, loud=False: loud)(greeting)
+    with override("en"):
+        assert [greet(), greet()] == ["hello 1", "hello 1"]
+        assert greet.invalidate()
+        assert greet() == "hello 2"
+    with override("de"):
+        assert greet() == "hallo 3"
+        assert [shout("x"), shout(name="x"), shout("x", loud=True)] == ["hallo 4", "hallo 4", "hallo 5"]
+
+
+@pytest.mark.django_db
+def test_a_function_as_extra_is_asked_for_coroutines_too() -> None:
+    asked = cached(timeout=60, extra=get_language)(greeting_async)
+
+    async def in_two_languages() -> list[str]:
+        found = []
+        for language in ("en", "de", "en"):
+            with override(language):
+                found.append(await asked())
+        return found
+
+    assert async_to_sync(in_two_languages)() == ["hello 1", "hallo 2", "hello 1"]
+
+
+def greeting(name: str = "", loud: bool = False) -> str:
+    calls.append("greeting")
+    return f"{'hallo' if get_language() == 'de' else 'hello'} {len(calls)}"
+
+
+async def greeting_async() -> str:
+    return greeting()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("timeout", [60, timedelta(minutes=1)], ids=["number", "timedelta"])
+def test_the_timeout_may_come_first(timeout: Any) -> None:
+    double: Any = cached(timeout)(doubled.__wrapped__)
+    assert [double(2), double(2)] == [4, 4]
+    assert calls == [2]
+    assert double.key(2)._policy.cache.results.timeout() == timedelta(minutes=1).total_seconds()
+
+
+@pytest.mark.django_db
+def test_decorators_above_hand_on_what_a_cached_function_can() -> None:
+    @wraps(doubled)
+    def above(*args: Any) -> Any:
+        return doubled(*args)
+
+    assert above(4) == 8
+    assert above.invalidate(4)  # type: ignore[attr-defined]
+    above.key(4).set(9)  # type: ignore[attr-defined]
+    assert above(4) == 9
+    async_to_sync(above.ainvalidate)(4)  # type: ignore[attr-defined]
+    assert above(4) == 8
+
+
+@pytest.mark.django_db
+def test_a_result_that_depends_on_a_list_is_computed_each_time() -> None:
+    # As a paginator's page has one where it is empty.
+    of_list: Any = cached_as(Tag, [], timeout=60)(noting)
+    assert [of_list(), of_list()] == [1, 2]
+    assert not of_list.invalidate()
+    with pytest.raises(CacheMiss):
+        of_list.key().get()
+
+
 def noting() -> int:
     calls.append("noting")
     return len(calls)
@@ -464,7 +537,7 @@ def test_each_hit_returns_an_object_of_its_own() -> None:
         pytest.param(
             lambda: cached(stale=-1), "stale must be a number of seconds above 0", id="negative stale"
         ),
-        pytest.param(lambda: cached(60), "write cached\\(timeout=...\\)", id="no keyword"),
+        pytest.param(lambda: cached("60"), "write cached\\(timeout=...\\)", id="neither function nor time"),
         pytest.param(
             lambda: cached(timeout=60)(iterate), "is a generator, which can be read only once", id="generator"
         ),

@@ -9,12 +9,13 @@ from typing import Any
 
 import pages
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from closing import close
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.utils import timezone, translation
+from django.views.decorators.http import require_GET
 from pages import made
 from testapp.models import Tag
 
@@ -122,6 +123,54 @@ def test_arguments_and_extra_tell_answers_apart() -> None:
         view(request, number=1)
         view(request, 2)
     assert made["numbered"] == 4
+
+
+def test_a_function_as_extra_is_given_the_request_and_the_arguments() -> None:
+    def tenant(request: Any, number: int) -> str:
+        return f"{request.tenant} {number}"
+
+    view = cached_view(timeout=60, extra=tenant)(numbered)
+
+    def ask(name: str) -> str:
+        request: Any = RequestFactory().get("/")
+        request.tenant = name
+        return view(request, 1).content.decode()
+
+    assert [ask("one"), ask("other"), ask("one")] == ["numbered 1 1", "numbered 2 1", "numbered 1 1"]
+    with pytest.raises(
+        ConfigurationError, match=r"tenant.* does not take a URL .*give invalidate\(\) a request"
+    ):
+        view.invalidate("http://testserver/", 1)
+
+
+def test_an_extra_that_looks_at_the_visitor_gives_nobody_the_page_of_another(client: Client) -> None:
+    view = cached_view(timeout=60, extra=lambda request: request.user.is_staff)(named)
+    request = RequestFactory().get("/")
+    for name in ("one", "other"):
+        request.user = User(pk=len(name), username=name)
+        assert view(request).content == name.encode()
+
+
+def named(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.user.get_username())
+
+
+def test_the_timeout_may_come_first() -> None:
+    view = cached_view(60)(numbered)
+    request = RequestFactory().get("/")
+    assert view(request, 1).content == view(request, 1).content
+    assert made["numbered"] == 1
+
+
+def test_decorators_above_hand_on_what_a_cached_view_can() -> None:
+    view: Any = require_GET(cached_view(60)(numbered))
+    request = RequestFactory().get("/")
+    view(request, 1)
+    view.invalidate("http://testserver/", 1)
+    view(request, 1)
+    async_to_sync(view.ainvalidate)(request, 1)
+    view(request, 1)
+    assert made["numbered"] == 3
 
 
 def numbered(request: HttpRequest, number: int) -> HttpResponse:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import update_wrapper
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from .errors import ConfigurationError
@@ -91,6 +91,7 @@ class CachedFunction(Generic[P, R]):
 
     def __init__(self, func: Callable[P, R], policy: Policy) -> None:
         update_wrapper(self, func)
+        hand_on(self, "invalidate", "key")
         self._policy = policy
         self._is_quick: bool = policy.near is not None and policy.extra is None and is_constant(func)
 
@@ -113,7 +114,17 @@ class CachedFunction(Generic[P, R]):
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> StoredCall:
         """Return where the result of the call with these arguments is stored."""
-        return StoredCall(call_key(self.__wrapped__, args, kwargs, self._policy.extra), self._policy)
+        try:
+            key = self._call_key(args, kwargs)
+        except TypeError:
+            # Of a bound method one may give its object too, as with django-cacheops one has to.
+            if not args or args[0] is not getattr(self.__wrapped__, "__self__", NOT_GIVEN):
+                raise
+            key = self._call_key(args[1:], kwargs)
+        return StoredCall(key, self._policy)
+
+    def _call_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        return call_key(self.__wrapped__, args, kwargs, self._policy.extra)
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Drop the stored result of the call with these arguments; await it if the cache is async."""
@@ -240,10 +251,11 @@ def cached(
 ) -> Any:
     """Make a function keep its results in ``cache``, by its arguments.
 
-    ``timeout`` is in seconds, the cache's own if not given. ``extra`` is anything else that the results depend
-    on. With ``lock`` a result is computed by one caller while the others wait; with ``stale`` they get the old
-    one meanwhile, for at most so many seconds. With ``near`` this process keeps copies of results, which may be
-    older than the results of others by the cache's ``near_max_age``. All need a cache with ``get_or_compute``.
+    ``timeout`` is in seconds, the cache's own if not given. ``extra`` is anything else that the results depend on,
+    or a function of the call's arguments that returns it. With ``lock`` a result is computed by one caller while
+    the others wait; with ``stale`` they get the old one meanwhile, for at most so many seconds. With ``near`` this
+    process keeps copies of results, which may be older than the results of others by the cache's ``near_max_age``.
+    All need a cache with ``get_or_compute``.
     """
     asked = (("lock", lock), ("stale", stale), ("near", near))
     options = {name: value for name, value in asked if value}
@@ -255,6 +267,12 @@ def cached(
         return kind(func, Policy(cache, timeout, extra, options, cache.near if near else None))
 
     return decorate if func is None else decorate(func)
+
+
+def hand_on(cached: Any, *names: str) -> None:
+    """Let decorators that are put above a cached function have these methods of it too, by `functools.wraps`."""
+    # Not by getattr(): what is wrapped may have handed on its own.
+    vars(cached).update({name: MethodType(getattr(type(cached), name), cached) for name in names})
 
 
 _QUICK: frozenset[type] = frozenset({str, bytes, int, bool, type(None)})

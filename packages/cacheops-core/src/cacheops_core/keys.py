@@ -39,7 +39,7 @@ from ._key_encoding import Encoder, Unkeyable
 from ._key_objects import register
 from .errors import KeyingError
 
-__all__ = ["call_key", "function_key", "register", "stable_key"]
+__all__ = ["call_key", "extra_of", "function_key", "register", "stable_key"]
 
 # Part of every digest: to be changed with any encoding, so that old entries are not found by new keys.
 _FORMAT = b"cacheops-key-1"
@@ -77,17 +77,21 @@ def call_key(
     kwargs: Mapping[str, Any] | None = None,
     extra: Any = None,
     *,
-    is_told: bool | None = None,
+    beside: Any = None,
 ) -> bytes:
     """Return the key of a call, the same however its arguments are passed: ``f(1)`` is ``f(a=1)``.
 
-    ``extra`` is anything more that the result depends on. Whoever gives it vouches for what the function closes
-    over and has no key, which is then left out (``is_told`` says so where ``extra`` is not the caller's own).
-    Arguments that do not fit the signature raise the ``TypeError`` that the call itself would.
+    ``extra`` is anything more that the result depends on, or a function that is given the call's arguments and
+    returns it. Whoever gives it vouches for what the function closes over and has no key, which is then left out.
+    ``beside`` is what belongs to the key and vouches for nothing. Arguments that do not fit the signature raise the
+    ``TypeError`` that the call itself would.
     """
     func, args = _key_functions.unbound(func, tuple(args))
-    is_told = extra is not None if is_told is None else is_told
-    parts: list[Any] = [_key_functions.without(func, _has_no_key) if is_told else func, extra]
+    told = extra_of(extra, args, kwargs or {})
+    parts: list[Any] = [
+        func if extra is None else _key_functions.without(func, _has_no_key),
+        told if beside is None else (beside, told),
+    ]
     for bound in _key_binding.bind(func, args, kwargs or {}):
         parts += bound
 
@@ -95,6 +99,11 @@ def call_key(
         return f'args["{parts[index - 1]}"]' if index > 1 else (_key_functions.describe(func), "extra")[index]
 
     return _digest(parts, place)
+
+
+def extra_of(extra: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return what ``extra=`` says of a call: what it returns if it is a function, or else itself."""
+    return extra(*args, **kwargs) if callable(extra) and not isinstance(extra, type) else extra
 
 
 def _has_no_key(value: Any) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
 from cacheops_core import near_writes
-from cacheops_core.decorators import CachedFunction, Decorator, Policy, is_constant
+from cacheops_core.decorators import CachedFunction, Decorator, Policy, StoredCall, hand_on, is_constant
 from cacheops_core.decorators import cached as checked
 from cacheops_core.errors import CacheMiss, ConfigurationError
 from cacheops_core.keys import call_key
@@ -18,7 +19,14 @@ from cacheops_core.options import seconds
 from .reasons import Uncacheable
 from .results import NOT_GIVEN, Results, Sample
 
-__all__ = ["ProjectCoroutineFunction", "ProjectFunction", "cached", "cached_as", "decorator"]
+__all__ = [
+    "ProjectCoroutineFunction",
+    "ProjectFunction",
+    "cached",
+    "cached_as",
+    "decorator",
+    "function_and_timeout",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,8 +81,8 @@ class ProjectFunction(CachedFunction[P, R]):
 
     def __init__(self, func: Callable[P, R], policy: Policy) -> None:
         super().__init__(func, policy)
-        _, extra = policy.extra
-        self._is_constant: bool = extra is None and is_constant(func)
+        hand_on(self, "ainvalidate")
+        self._is_constant: bool = policy.extra is None and is_constant(func)
         self._keys: dict[Any, bytes] = {}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -82,25 +90,33 @@ class ProjectFunction(CachedFunction[P, R]):
         make_key, compute = self._makers(*args, **kwargs)
         return cast(R, kept.results.answer(kept.func, make_key, compute))
 
+    def __cache_key__(self) -> Any:
+        return self.__wrapped__, self._policy.cache.results, self._policy.extra
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> StoredCall:
+        # Of what the results depend on it has to be known what is so by now.
+        self._policy.cache.results.know()
+        return super().key(*args, **kwargs)
+
     async def ainvalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop the stored result of the call with these arguments."""
         return bool(await sync_to_async(self.invalidate)(*args, **kwargs))
 
     def _makers(self, *args: P.args, **kwargs: P.kwargs) -> tuple[Callable[[], bytes], Callable[[], R]]:
-        return partial(self._key_of, args, kwargs), partial(self.__wrapped__, *args, **kwargs)
+        return partial(self._call_key, args, kwargs), partial(self.__wrapped__, *args, **kwargs)
 
-    def _key_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        results, extra = told = self._policy.extra
+    def _call_key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        results = self._policy.cache.results
         quick = self._quick_key(args, kwargs) if self._is_constant else None
         if quick is None:
-            return call_key(self.__wrapped__, args, kwargs, told, is_told=extra is not None)
+            return call_key(self.__wrapped__, args, kwargs, self._policy.extra, beside=results)
         # Whoever asks for the key has just asked what the results depend on.
         at = (results.known or results.know())[2], quick
         key = self._keys.get(at)
         if key is None:
             if len(self._keys) >= MOST_KEYS:
                 self._keys.clear()
-            key = self._keys[at] = call_key(self.__wrapped__, args, kwargs, told, is_told=False)
+            key = self._keys[at] = call_key(self.__wrapped__, args, kwargs, beside=results)
         return key
 
 
@@ -126,7 +142,7 @@ def decorator(results: Results, extra: Any) -> Decorator:
         # The core knows what can be cached, and says what is wrong with all else.
         checked(kept, func)
         kind = ProjectCoroutineFunction if iscoroutinefunction(inner) else ProjectFunction
-        return kind(func, Policy(kept, NOT_GIVEN, (results, extra), {}))
+        return kind(func, Policy(kept, NOT_GIVEN, extra, {}))
 
     return cast(Decorator, decorate)
 
@@ -143,10 +159,11 @@ def cached_as(
     """Keep the results of a function until one of the samples changes, or for ``timeout`` seconds.
 
     The timeout is by default the least of those that the samples' profiles say. Results are kept by arguments, by
-    what the function closes over, and by ``extra``. With ``lock`` (by default as the profiles say) one caller
-    computes while the others wait; with ``stale`` they get the old result meanwhile, for at most so many seconds.
-    With ``near`` (by default as the profiles of all that is depended on say) this process keeps copies of its own.
-    ``keep_fresh`` is what happens anyway: a result that was computed while a sample changed is not kept.
+    what the function closes over, and by ``extra``, which may be a function that is given the arguments. With
+    ``lock`` (by default as the profiles say) one caller computes while the others wait; with ``stale`` they get the
+    old result meanwhile, for at most so many seconds. With ``near`` (by default as the profiles of all that is
+    depended on say) this process keeps copies of its own. ``keep_fresh`` is what happens anyway: a result that was
+    computed while a sample changed is not kept.
     """
     if not samples:
         raise ConfigurationError("cached_as needs a queryset, a model or an instance to depend on, got none")
@@ -159,7 +176,7 @@ def cached(func: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
 @overload
 def cached(
-    func: None = None,
+    func: float | timedelta | None = None,
     /,
     *,
     timeout: Any = ...,
@@ -171,7 +188,7 @@ def cached(
 
 
 def cached(
-    func: Callable[..., Any] | None = None,
+    func: Callable[..., Any] | float | timedelta | None = None,
     /,
     *,
     timeout: Any = None,
@@ -182,8 +199,14 @@ def cached(
 ) -> Any:
     """Keep the results of a function for ``timeout`` seconds, for ever if that is None.
 
-    They know nothing of the database: inside a transaction they are served and kept as anywhere. With ``near`` this
-    process keeps copies of its own.
+    The timeout may also come first: ``@cached(60)``. Results know nothing of the database: inside a transaction
+    they are served and kept as anywhere. With ``near`` this process keeps copies of its own.
     """
+    function, timeout = function_and_timeout(func, timeout)
     decorate = decorator(Results((), timeout, lock=lock, stale=stale, near=near), extra)
-    return decorate if func is None else decorate(func)
+    return decorate if function is None else decorate(function)
+
+
+def function_and_timeout(first: Any, timeout: Any) -> tuple[Any, Any]:
+    """Return what is to be cached and for how long, where the first argument may be either."""
+    return (None, first) if isinstance(first, int | float | timedelta) else (first, timeout)

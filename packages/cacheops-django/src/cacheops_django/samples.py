@@ -36,7 +36,9 @@ class Samples:
     """The samples of one function's results: what these depend on, for how long they are kept, and in which cache."""
 
     def __init__(self, samples: tuple[Sample, ...], timeout: Any) -> None:
-        self.samples: tuple[Any, ...] = tuple(map(checked, samples))
+        self.samples: tuple[Any, ...] = tuple(checked(one) for one in samples if not isinstance(one, list))
+        self._is_followed: bool = len(self.samples) == len(samples)
+        """Whether it is known what results depend on: of a list, as empty pages have one, it is not."""
         self.known: tuple[Any, Dependencies | Reason, bytes] | None = None
         """The state in which it was found out, what results depend on or why that is not known, and a digest."""
         self._timeout = seconds(timeout, "timeout")
@@ -66,6 +68,8 @@ class Samples:
 
     def dependencies(self) -> Dependencies:
         """Return what all of the results depend on; raise Uncacheable where that cannot be followed."""
+        if not self._is_followed:
+            raise Uncacheable("a list does not say which rows it stands for", "unknown")
         if not self.samples:
             return NOTHING
         found = self.know()[1]
@@ -75,6 +79,8 @@ class Samples:
 
     def at_hand(self) -> Dependencies | None:
         """Return what all of the results depend on, if it need not be found out, for which databases are asked."""
+        if not self._is_followed:
+            return None
         if not self.samples:
             return NOTHING
         known = self.known

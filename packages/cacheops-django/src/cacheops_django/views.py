@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,10 +19,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest
 
+from cacheops_core.decorators import hand_on
 from cacheops_core.errors import ConfigurationError
-from cacheops_core.keys import call_key
+from cacheops_core.keys import call_key, extra_of
 
 from . import conf
+from .functions import function_and_timeout
 from .results import Results, Sample
 from .shelves import ProjectShelf, Shelf
 from .varying import has_body
@@ -43,6 +46,7 @@ class CachedView(Generic[P, R]):
 
     def __init__(self, view: Callable[P, R], shelf: Shelf, extra: Any) -> None:
         update_wrapper(self, view)
+        hand_on(self, "ainvalidate", "invalidate")
         self._shelf = shelf
         self._extra = extra
         self._function, self._instance = unbound(view)
@@ -95,8 +99,15 @@ class CachedView(Generic[P, R]):
         """Return what stands for one page of this view, whoever looks at it."""
         # Of a method it is that of all objects: who drops a page has none of them at hand.
         before = (None,) if self._takes_self or self._instance is not None else ()
-        extra = (self._extra, self._shelf.identity)
-        return call_key(self._function, (*before, url_of(page), *args), kwargs, extra)
+        try:
+            told = extra_of(self._extra, (page, *args), kwargs)
+        except Exception as error:
+            if isinstance(page, HttpRequest):
+                raise
+            raise ConfigurationError(
+                f"extra={self._extra!r} does not take a URL ({error}): give invalidate() a request"
+            ) from error
+        return call_key(self._function, (*before, url_of(page), *args), kwargs, (told, self._shelf.identity))
 
 
 class CachedCoroutineView(CachedView[P, Coroutine[Any, Any, Any]]):
@@ -141,7 +152,10 @@ def cached_view_as(
     keep_fresh: bool = True,
     stale: float = 0.0,
 ) -> ViewDecorator:
-    """Keep the answers of a view until one of the samples changes; the arguments are those of `cached_as`."""
+    """Keep the answers of a view until one of the samples changes; the arguments are those of `cached_as`.
+
+    ``extra`` may be a function that is given the request, and the arguments of the view.
+    """
     if not samples:
         raise ConfigurationError(
             "cached_view_as needs a queryset, a model or an instance to depend on, got none"
@@ -155,12 +169,18 @@ def cached_view(view: Callable[P, R], /) -> CachedView[P, R]: ...
 
 @overload
 def cached_view(
-    view: None = None, /, *, timeout: Any = ..., extra: Any = ..., lock: bool = ..., stale: float = ...
+    view: float | timedelta | None = None,
+    /,
+    *,
+    timeout: Any = ...,
+    extra: Any = ...,
+    lock: bool = ...,
+    stale: float = ...,
 ) -> ViewDecorator: ...
 
 
 def cached_view(
-    view: Callable[..., Any] | None = None,
+    view: Callable[..., Any] | float | timedelta | None = None,
     /,
     *,
     timeout: Any = None,
@@ -168,9 +188,10 @@ def cached_view(
     lock: bool = False,
     stale: float = 0.0,
 ) -> Any:
-    """Keep the answers of a view for ``timeout`` seconds, for ever if that is None."""
+    """Keep the answers of a view for ``timeout`` seconds, which may also come first, for ever if that is None."""
+    function, timeout = function_and_timeout(view, timeout)
     decorate = decorator(ProjectShelf(Results((), timeout, lock=lock, stale=stale)), extra)
-    return decorate if view is None else decorate(view)
+    return decorate if function is None else decorate(function)
 
 
 def url_of(page: str | HttpRequest) -> tuple[Any, ...]:
