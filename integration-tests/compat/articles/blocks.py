@@ -2,6 +2,7 @@
 
 from articles.models import Article, Tag
 from django.db.models import Count
+from django.utils import translation
 
 from cacheops import cached, cached_as, file_cache
 
@@ -39,6 +40,12 @@ def articles_block(category, count=5):
 def by_parity(category):
     calls.append("by_parity")
     return category
+
+
+@cached_as(Article, extra=translation.get_language)
+def greeting():
+    calls.append("greeting")
+    return f"in {translation.get_language()}"
 
 
 @cached_as(Article, lock=True)

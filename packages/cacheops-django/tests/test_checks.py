@@ -166,7 +166,7 @@ MISTAKES = {
         "E020", "CACHEOPS_ENABLED is 'False', not True or False", "Write True or",
     ),
     "a second switch that is a number": (
-        {"CACHEOPS_DEGRADE_ON_FAILURE": 1}, "E020", "CACHEOPS_DEGRADE_ON_FAILURE is 1", "Write True or False",
+        {"CACHEOPS_DEGRADE_ON_FAILURE": 2}, "E020", "CACHEOPS_DEGRADE_ON_FAILURE is 2", "Write True or False",
     ),
     "a prefix of another type": ({"CACHEOPS_PREFIX": 3}, "E021", "CACHEOPS_PREFIX is 3", "Write a string"),
     "a prefix with braces": (
@@ -317,14 +317,14 @@ def test_a_compression_whose_package_is_missing_is_told(monkeypatch: pytest.Monk
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    settings = {"CACHEOPS_ENABLED": 1, "CACHEOPS_PREFIX": 2, "CACHEOPS": {"a": HOUR, "b": HOUR}}
+    settings = {"CACHEOPS_ENABLED": 2, "CACHEOPS_PREFIX": 2, "CACHEOPS": {"a": HOUR, "b": HOUR}}
     assert [told.id for told in found(**settings)] == [
         f"cacheops.{id}" for id in ("E020", "E021", "E011", "E011")
     ]
     with override_settings(CACHEOPS_REDIS="redis://h", **settings), pytest.raises(SettingsError) as raised:
         conf.current()
     assert [problem.id for problem in raised.value.problems] == ["E020", "E021", "E011", "E011"]
-    assert "CACHEOPS_ENABLED is 1, not True or False. Write True or False;" in str(raised.value)
+    assert "CACHEOPS_ENABLED is 2, not True or False. Write True or False;" in str(raised.value)
 
 
 def test_a_wrong_default_timeout_is_told_where_it_stands_only() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from closing import close
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection, transaction
 from django.test import TestCase, override_settings
 from django.utils.functional import SimpleLazyObject
@@ -421,6 +421,16 @@ def test_objects_querysets_and_lazy_texts_can_be_arguments() -> None:
         with override(language):
             shown(gettext_lazy("Monday"))
     assert len(calls) == 7
+
+
+@pytest.mark.django_db
+def test_visitors_who_have_not_logged_in_are_one_unless_something_is_noted_on_them() -> None:
+    shown = cached(timeout=60)(lambda visitor: calls.append(str(visitor)))
+    noted: Any = AnonymousUser()
+    noted.tenant = "a"
+    for visitor in (AnonymousUser(), AnonymousUser(), noted, User(pk=1)):
+        shown(visitor)
+    assert len(calls) == 3
 
 
 @pytest.mark.django_db

@@ -21,11 +21,12 @@ from testapp.models import Category, Post, Tag
 
 from cacheops_core.cache import Cache
 from cacheops_core.errors import BackendError
-from cacheops_core.testing import Server, start_server, wait_for
+from cacheops_core.testing import Server, free_port, start_server, wait_for
 from cacheops_core.testing.proxies import LOSSES, REFUSALS, Passing, Proxy, Silent
 from cacheops_django import caches, counters, shared_counters
+from cacheops_django.fragments import invalidate_fragment
 from cacheops_django.functions import cached, cached_as
-from cacheops_django.invalidation import invalidate_model, invalidate_obj
+from cacheops_django.invalidation import invalidate_all, invalidate_model, invalidate_obj
 from cacheops_django.views import cached_view_as
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,25 +50,25 @@ def proxy(server: Server) -> Iterator[Proxy]:
     proxy.close()
 
 
-def site(proxy: Proxy, *, degrade: bool) -> AbstractContextManager[None]:
-    place = {"host": proxy.host, "port": proxy.port, "socket_timeout": 0.3}
+def site(host: str, port: int, *, degrade: bool, enabled: bool = True) -> AbstractContextManager[None]:
     return override_settings(
-        CACHEOPS_REDIS=place,
+        CACHEOPS_REDIS={"host": host, "port": port, "socket_timeout": 0.3},
         CACHEOPS_CLUSTER=None,
         CACHEOPS_DEGRADE_ON_FAILURE=degrade,
+        CACHEOPS_ENABLED=enabled,
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
     )
 
 
 @pytest.fixture
 def going_on(proxy: Proxy) -> Iterator[Proxy]:
-    with site(proxy, degrade=True):
+    with site(proxy.host, proxy.port, degrade=True):
         yield proxy
 
 
 @pytest.fixture
 def failing(proxy: Proxy) -> Iterator[Proxy]:
-    with site(proxy, degrade=False):
+    with site(proxy.host, proxy.port, degrade=False):
         yield proxy
 
 
@@ -195,6 +196,19 @@ def test_what_an_outage_sends_to_the_database_is_counted_as_that(going_on: Proxy
     asked = {op for _, op, what in counted if what == "bypass:away"}
     assert asked == {"get", "fetch", "count", "exists", "aggregate", "cached_as", "cached"}
     assert sum(number for (_, _, what), number in counted.items() if what == "misses") == 0
+
+
+def test_what_is_not_enabled_needs_no_server() -> None:
+    with site("127.0.0.1", free_port(), degrade=False, enabled=False):
+        tag = Tag.objects.create(name="a")
+        for write in WRITES.values():
+            write(tag)
+        for ask in READS.values():
+            assert answer(ask) == uncached(ask)
+        invalidate_obj(tag)
+        invalidate_model(Post)
+        invalidate_all()
+        invalidate_fragment("outages")
 
 
 def test_an_outage_costs_the_site_one_time_out(going_on: Proxy, tag: Tag) -> None:

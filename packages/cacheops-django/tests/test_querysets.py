@@ -162,6 +162,8 @@ def test_inplace_changes_the_queryset_and_cloning_stops_that() -> None:
     assert rows.filter(pk=1) is rows
     copied = rows.cloning()
     assert copied.filter(pk=2) is not copied
+    still = copied.cloning(0)
+    assert still.filter(pk=1) is still
     assert [tag.pk for tag in rows] == [1]
 
 

@@ -8,6 +8,7 @@ from articles.blocks import (
     by_parity,
     calls,
     filed_articles,
+    greeting,
     heavy_func,
     public_stats,
     top_articles,
@@ -16,6 +17,7 @@ from articles.models import Article, Tag
 from articles.tests.site import SiteTestCase
 from django.conf import settings
 from django.core.management import call_command
+from django.utils import translation
 
 from cacheops import CacheMiss, cache, cached, cached_as, file_cache
 from cacheops.signals import cache_read
@@ -69,6 +71,10 @@ class FunctionTests(SiteTestCase):
     def test_more_to_tell_results_apart_by(self):
         self.assertEqual([by_parity(number) for number in (1, 2, 1, 2)], [1, 2, 1, 2])
         self.assertEqual(len(calls), 2)
+        for language in ("en", "de", "en"):
+            with translation.override(language):
+                self.assertEqual(greeting(), f"in {language}")
+        self.assertEqual(len(calls), 4)
 
     def test_a_lock(self):
         self.assertEqual([heavy_func(1), heavy_func(1), heavy_func(2)], [1, 1, 2])

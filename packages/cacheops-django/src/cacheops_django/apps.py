@@ -16,9 +16,10 @@ class CacheopsConfig(AppConfig):
     def ready(self) -> None:
         """Register the checks and put the cache under Django's querysets."""
         # Django imports this module before any model may be, and what follows needs models.
-        from cacheops_django import checks, installation
+        from cacheops_django import checks, installation, keying
 
         register(checks.check_settings, checks.TAG)
         register(checks.check_models, checks.TAG)
         register(checks.check_environment, checks.TAG)
         installation.install()
+        keying.register_visitors()

@@ -174,7 +174,8 @@ def _add(made: _Made, prefix: str) -> Cache:
             options = CacheOptions(
                 prefix=prefix,
                 timeout=longest,
-                degrade=settings.degrade_on_failure,
+                # Without a server, what is not to be used must not be needed either.
+                degrade=settings.degrade_on_failure or not settings.enabled,
                 fence_lifetime=settings.fence_lifetime,
                 compression=settings.compression,
                 compress_above=settings.compress_above,

@@ -29,8 +29,8 @@ class Settings:
     """The settings of the project as the package works with them."""
 
     enabled: bool
-    """Whether results are read from the cache and stored in it. Writes invalidate all the same, so that
-    nothing is stale when it is turned on again."""
+    """Whether results are read from the cache and stored in it. Writes invalidate all the same, as far as there is a
+    server, so that nothing is stale when it is turned on again."""
 
     degrade_on_failure: bool
     """Whether the site goes on from the database while the server is away, instead of failing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +12,15 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
+from cacheops_core.errors import BackendError
 from cacheops_core.units import Change
 
-from . import caches, counters, events, plans, rows, scopes, tables, transactions
+from . import caches, conf, counters, events, plans, rows, scopes, tables, transactions
 from .announcements import ObjectRow
 from .signals import cache_invalidated
 from .targets import shape_of
+
+log: logging.Logger = logging.getLogger("cacheops")
 
 
 @contextmanager
@@ -59,9 +63,17 @@ def invalidate_model(model: type[Model], using: str | None = None) -> None:
 
 
 def invalidate_all() -> None:
-    """Drop everything in the cache, below the prefixes that are current; of what else its server holds, nothing."""
-    for cache in caches.everyone():
-        cache.invalidate_all()
+    """Drop everything in the cache, below the prefixes that are current; of what else its server holds, nothing.
+
+    A server that is away is an error, unless the cache is not enabled.
+    """
+    try:
+        for cache in caches.everyone():
+            cache.invalidate_all()
+    except BackendError as error:
+        if conf.current().enabled:
+            raise
+        log.warning("%s; nothing was dropped", error)
     plans.forget()
     counters.dropped_everything()
     if events.listeners:

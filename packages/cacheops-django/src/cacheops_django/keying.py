@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Model, QuerySet
 from django.utils.functional import LazyObject, Promise
 from django.views.generic import View
@@ -37,6 +38,19 @@ def _of_lazy_object(lazy: Any) -> Any:
 def _of_promise(promise: Promise) -> str:
     # A lazy translation reads differently in each language, which is what it stands for.
     return str(promise)
+
+
+def _of_anybody(visitor: Any) -> dict[str, Any]:
+    # Nothing tells visitors apart who have not logged in, but what a project has noted on them.
+    return vars(visitor)
+
+
+def register_visitors() -> None:
+    """Register what stands for those who have not logged in, once the apps are there."""
+    if apps.is_installed("django.contrib.auth"):
+        from django.contrib.auth.models import AnonymousUser
+
+        register(AnonymousUser, _of_anybody)
 
 
 def _of_view(view: View) -> dict[str, Any]:

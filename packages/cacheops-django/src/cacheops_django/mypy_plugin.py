@@ -24,7 +24,7 @@ METHODS: dict[str, tuple[tuple[str, ArgKind], ...]] = {
     "cache": tuple((name, ARG_OPT) for name in ("ops", "timeout", "lock", "write_only")),
     "nocache": (),
     "inplace": (),
-    "cloning": (),
+    "cloning": (("cloning", ARG_OPT),),
     "invalidated_update": (("values", ARG_STAR2),),
 }
 """What is added, with its arguments; all but the last return a queryset of the same kind."""

@@ -77,10 +77,10 @@ def inplace(self: Rows) -> Rows:
     return clone
 
 
-def cloning(self: Rows) -> Rows:
-    """Return a copy that further methods copy again, as Django's querysets do."""
+def cloning(self: Rows, cloning: int = 1) -> Rows:
+    """Return a copy that further methods copy again, as Django's querysets do; with 0, what `inplace` returns."""
     clone = _copy(self)
-    clone._cacheops = replace(wish_of(self), is_in_place=False)
+    clone._cacheops = replace(wish_of(self), is_in_place=not cloning)
     return clone
 
 

@@ -35,10 +35,10 @@ read_timeout = parse_timeout
 
 
 def read_flag(value: object, name: str) -> bool:
-    """Return True or False and take nothing else: the text "False" from an environment would mean True."""
-    if not isinstance(value, bool):
+    """Return True or False, also for 1 and 0, and take nothing else: the text "False" would mean True."""
+    if not isinstance(value, int) or value not in (0, 1):
         raise ConfigurationError(f"{name} is {shown(value)}, not True or False")
-    return value
+    return bool(value)
 
 
 def read_count(value: object, name: str) -> int:
