@@ -62,6 +62,20 @@ def test_what_is_alike_is_asked_as_django_asks_it(make: Make, first: Any, second
     assert any(isinstance(one, statements.Statement) for one in known())
 
 
+@pytest.mark.parametrize("values", [(1, -1, 2**70), (-1, 1, 2**70), (2**70, -(2**70), 1)])
+@pytest.mark.parametrize("lookup", ["exact", "gt", "gte", "lt", "lte"])
+def test_a_number_that_the_column_cannot_hold_decides_its_condition(
+    lookup: str, values: tuple[int, ...]
+) -> None:
+    Everything.objects.update(small=1)
+    for value in values * OFTEN:
+        queryset = Everything.objects.filter(**{f"small__{lookup}": value})
+        plain = list(queryset.nocache().values_list("pk"))
+        assert list(queryset.values_list("pk")) == plain
+        assert [(row.pk,) for row in queryset.all()] == plain
+        Everything.objects.create().delete()
+
+
 def test_what_is_known_is_neither_built_nor_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     for views in [1, 2] * OFTEN:
         rows_of(Post.objects.filter(views=views, title="b"))

@@ -164,6 +164,71 @@ def test_what_only_reads_leaves_nothing_behind(begin: Callable[[], Any]) -> None
     assert is_settled()
 
 
+BEGINNINGS = ["BEGIN", "begin;", "/* by hand */ BEGIN"]
+ENDINGS = ["COMMIT", "commit;", "-- by hand\nCOMMIT"]
+if connection.vendor != "mysql":
+    ENDINGS += ["END", "COMMIT TRANSACTION"]
+else:
+    # Its drivers do not tell whether a transaction is open.
+    BEGINNINGS, ENDINGS = (
+        ["BEGIN", "START TRANSACTION"],
+        ["COMMIT", "commit;", "DROP TABLE IF EXISTS nothing"],
+    )
+
+
+@pytest.mark.parametrize("end", ENDINGS)
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_statements_begin_and_end_a_transaction(begin: str, end: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(begin)
+        rename()
+        assert transactions.is_anybody_writing()
+        cursor.execute(end)
+    assert is_cached(two)
+    assert one().name == "new"
+    assert is_settled()
+
+
+@pytest.mark.parametrize(
+    "end", ["ROLLBACK", "rollback;", "/* by hand */ ROLLBACK"][: 2 if connection.vendor == "mysql" else 3]
+)
+def test_statements_roll_back(end: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        rename()
+        cursor.execute(end)
+    assert one().name == "t1"
+    assert is_settled()
+
+
+def test_a_transaction_of_manual_mode_may_end_by_a_statement() -> None:
+    transaction.set_autocommit(False)
+    try:
+        rename()
+        with connection.cursor() as cursor:
+            cursor.execute("COMMIT")
+        assert one().name == "new"
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert is_settled()
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="MariaDB defers no constraint")
+def test_a_commit_by_a_statement_that_is_refused_leaves_nothing_behind() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        rename()
+        Post(title="of nothing", category_id=12345).save()
+        with pytest.raises(IntegrityError):
+            cursor.execute("COMMIT")
+        if connection.vendor == "sqlite":
+            # PostgreSQL has rolled back by then.
+            cursor.execute("ROLLBACK")
+    assert one().name == "t1"
+    assert is_settled()
+
+
 # Rolled back
 
 

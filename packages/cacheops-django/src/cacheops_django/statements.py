@@ -69,9 +69,10 @@ class Statement:
         compiler = untied(query).get_compiler(using=using)
         try:
             sql, parameters = compiler.as_sql()
+            # A number that the column cannot hold decides its condition, which then has no place in the SQL.
+            conditions = [one.process_rhs(compiler, compiler.connection) for one in _lookups(query.where)]
         except (EmptyResultSet, FullResultSet):
             return None
-        conditions = [one.process_rhs(compiler, compiler.connection) for one in _lookups(query.where)]
         if _typed(parameters) != _typed(value for _, values in conditions for value in values):
             return None
         columns = [column for column, *_ in compiler.select[: compiler.col_count]]
@@ -93,7 +94,10 @@ class Statement:
             return None
         placeholders, parameters = list[str](), list[Any]()
         for one in lookups:
-            placeholder, values = one.process_rhs(self.compiler, self.compiler.connection)
+            try:
+                placeholder, values = one.process_rhs(self.compiler, self.compiler.connection)
+            except (EmptyResultSet, FullResultSet):
+                return None
             placeholders.append(placeholder)
             parameters += values
         if placeholders != self.placeholders:

@@ -40,7 +40,6 @@ READS = re.compile(
 """How statements begin that change no row."""
 
 BEGINS = re.compile(r"\s*(BEGIN|START\s+TRANSACTION)\b[^;]*;?\s*\Z", re.I)
-"""A statement that begins a transaction of which Django does not know."""
 
 COMMITS = re.compile(r"\s*(COMMIT|END)\b", re.I)
 
@@ -71,7 +70,7 @@ class Work:
         self.is_expected = False
         """Whether the statement that is running is a write that has been understood."""
         self.is_begun_by_statement = False
-        """Whether somebody has sent ``BEGIN`` past Django, which believes to be in autocommit mode."""
+        """Whether somebody has sent ``BEGIN`` past Django, which believes that each statement commits."""
         self.holds_write_lock = False
         """Whether SQLite's one write lock has been taken, which stays until the transaction ends."""
         self.open_cursors = 0
@@ -239,7 +238,10 @@ def set_autocommit(
     """Treat what turns autocommit on in the middle of a transaction as the COMMIT that it is."""
     if autocommit and not connection.autocommit:
         return commit(original, connection, autocommit, *args, **kwargs)
-    return original(connection, autocommit, *args, **kwargs)
+    result = original(connection, autocommit, *args, **kwargs)
+    # In SQLite it is Django's own BEGIN that has passed by.
+    work_of(connection).is_begun_by_statement = False
+    return result
 
 
 def rollback(original: Callable[..., Any], connection: Connection) -> Any:
@@ -310,10 +312,7 @@ def disconnect(connection: Connection) -> None:
 
 
 def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Look at every statement: notes what a transaction sees first, and writes that nobody has announced.
-
-    A transaction that begins and ends by statements ends here.
-    """
+    """Look at every statement: notes what a transaction sees first, and writes that nobody has announced."""
     connection = context["connection"]
     work = work_of(connection)
     text = sql if isinstance(sql, str) else str(sql)
@@ -324,23 +323,50 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
             work.snapshot = time.monotonic()
         if not work.is_expected and not READS.match(text):
             note(work, EVERY_TABLE, None, is_tracked=False)
-    if not work.is_begun_by_statement and (connection.in_atomic_block or not BEGINS.match(text)):
+    if connection.in_atomic_block:
         return execute(sql, params, many, context)
-    return _by_statement(lambda *_: execute(sql, params, many, context), connection, text)
+    return _outside_blocks(lambda *_: execute(sql, params, many, context), connection, text)
 
 
-def _by_statement(execute: Callable[..., Any], connection: Connection, text: str) -> Any:
-    """Execute what begins a transaction, is part of one that began in this way, or ends it."""
-    if not work_of(connection).is_begun_by_statement:
-        result = execute()
-    elif ROLLS_BACK.match(text):
-        return rollback(execute, connection)
-    elif COMMITS.match(text) or (connection.vendor == "mysql" and COMMITS_IN_MYSQL.match(text)):
-        result = commit(execute, connection)
-    else:
-        return execute()
-    work_of(connection).is_begun_by_statement = BEGINS.match(text) is not None
-    return result
+def _outside_blocks(execute: Callable[..., Any], connection: Connection, text: str) -> Any:
+    """Execute a statement that may begin or end a transaction past Django.
+
+    Where its end is not recognized, nobody has put up a fence, and what it has changed is dropped after the fact.
+    """
+    was_begun = work_of(connection).is_begun_by_statement
+    end = _end_by(text, connection) if is_open(connection) else None
+    try:
+        return execute() if end is None else end(execute, connection)
+    finally:
+        if connection.autocommit:
+            is_begun = _is_in_transaction(connection)
+            if is_begun is None:
+                is_begun = BEGINS.match(text) is not None or (was_begun and end is None)
+            work_of(connection).is_begun_by_statement = is_begun
+            if was_begun and not is_begun:
+                settle(connection)
+
+
+def _end_by(text: str, connection: Connection) -> Callable[..., Any] | None:
+    """Return how a statement ends a transaction, if it does."""
+    if ROLLS_BACK.match(text):
+        return rollback
+    if COMMITS.match(text) or (connection.vendor == "mysql" and COMMITS_IN_MYSQL.match(text)):
+        return commit
+    return None
+
+
+def _is_in_transaction(connection: Connection) -> bool | None:
+    """Return what the driver says; None from one that does not say."""
+    raw: Any = connection.connection
+    if raw is None:
+        return False
+    if connection.vendor == "sqlite":
+        return bool(raw.in_transaction)
+    if connection.vendor == "postgresql":
+        # Neither idle nor done with this statement: in a transaction, or in one that has failed.
+        return int(raw.info.transaction_status) in (2, 3)
+    return None
 
 
 def _forget(connection: Connection) -> None:
