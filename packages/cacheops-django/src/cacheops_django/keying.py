@@ -42,7 +42,7 @@ def _of_promise(promise: Promise) -> str:
 
 def _of_anybody(visitor: Any) -> dict[str, Any]:
     # Nothing tells visitors apart who have not logged in, but what a project has noted on them.
-    return vars(visitor)
+    return {**vars(visitor)}
 
 
 def register_visitors() -> None:
