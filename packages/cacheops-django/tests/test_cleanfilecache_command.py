@@ -40,9 +40,9 @@ def _file_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cacheops_filecache", module)
 
 
-def clean(*args: str) -> str:
+def clean(*args: str, **options: Any) -> str:
     out = StringIO()
-    call_command("cleanfilecache", *args, stdout=out)
+    call_command("cleanfilecache", *args, stdout=out, **options)
     return out.getvalue()
 
 
@@ -55,15 +55,26 @@ def test_it_cleans_where_it_is_told_to_and_down_to_a_size(tmp_path: Path) -> Non
     assert clean(str(tmp_path), "--max-bytes=9").startswith(f"{tmp_path} of 9:")
 
 
-def test_a_directory_that_there_is_not_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"there is no directory .*missing: check its name"):
-        clean(str(tmp_path / "missing"))
+def test_it_cleans_several_directories_and_that_of_the_settings_by_its_word(tmp_path: Path) -> None:
+    with override_settings(FILE_CACHE_DIR=str(tmp_path / "files")):
+        said = clean(str(tmp_path), "default").splitlines()
+    assert [line.split(" of ")[0] for line in said] == [str(tmp_path), f"{tmp_path}/files"]
 
 
-def test_what_the_file_cache_refuses_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["missing", ""])
+def test_a_directory_that_there_is_not_is_told_and_keeps_no_other_from_it(tmp_path: Path, name: str) -> None:
+    missing = name and str(tmp_path / name)
+    err = StringIO()
+    assert clean(missing, str(tmp_path), stderr=err).startswith(f"{tmp_path} of")
+    assert f"there is no directory {missing}: check its name" in err.getvalue()
+
+
+def test_what_the_file_cache_refuses_is_told_when_the_others_are_clean(tmp_path: Path) -> None:
     (tmp_path / "unsafe").mkdir()
+    out = StringIO()
     with pytest.raises(CommandError, match="somebody else can write there"):
-        clean(str(tmp_path / "unsafe"))
+        call_command("cleanfilecache", str(tmp_path / "unsafe"), str(tmp_path), stdout=out)
+    assert out.getvalue().startswith(f"{tmp_path} of")
 
 
 def test_without_a_file_cache_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -706,7 +706,9 @@ def fail_after(start: str) -> Any:
 def test_no_invalidation_lets_a_write_pass() -> None:
     keep(posts_of(1))
     with scopes.no_invalidation:
+        assert scopes.no_invalidation.active
         changed(post(1), category_id=2).save()
+    assert not scopes.no_invalidation.active
     assert is_cached(posts_of(1))
 
 

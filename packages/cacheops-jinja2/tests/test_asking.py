@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -16,7 +17,7 @@ from jinja2 import Environment
 
 from cacheops_core import AsyncCache, Cache, Dependencies
 from cacheops_core.errors import BackendError, ConfigurationError
-from cacheops_core.testing import Server
+from cacheops_core.testing import Server, wait_for
 from cacheops_jinja2.asking import Fragment, asking, run
 
 FRAGMENT = "{% cached %}{{ tick() }}{% endcached %}"
@@ -102,6 +103,43 @@ def test_without_a_server_pages_are_rendered_if_the_cache_may_go_on():
         environment_with(Cache(down)).from_string(FRAGMENT).render()
 
 
+LOCKED = "{% cached 60, lock=True %}{{ pause() }}{{ tick() }}{% endcached %}"
+
+
+def test_with_a_lock_one_renders_while_the_others_wait(cache, redis_client):
+    template = environment_with(cache).from_string(LOCKED)
+    begun, may_end = [], threading.Event()
+
+    def pause() -> str:
+        begun.append(threading.get_ident())
+        assert may_end.wait(20)
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        texts = [pool.submit(template.render, pause=pause) for _ in range(2)]
+        # Whoever waits for the lock is blocked by the server.
+        wait_for(lambda: redis_client.info("clients")["blocked_clients"] == 1 or len(begun) == 2)
+        may_end.set()
+        assert [text.result() for text in texts] == ["1", "1"]
+
+
+def test_a_fragment_with_a_lock_is_dropped_when_what_it_depends_on_changes(cache):
+    source = "{% cached_as 'product', lock=True %}{{ tick() }}{% endcached_as %}"
+    template = environment_with(cache).from_string(source)
+    assert [template.render(), template.render()] == ["1", "1"]
+    cache.invalidate("product", {"id": 1})
+    assert template.render() == "2"
+
+
+def test_a_cache_that_blocks_has_no_locks_in_an_async_environment(cache):
+    # Its threads would wait while a fragment is rendered, which may need one for a fragment inside.
+    template = environment_with(cache, enable_async=True).from_string("\n" + LOCKED)
+    with pytest.raises(
+        ConfigurationError, match=r"line 2 has lock=, which .*\.Cache cannot do here: .* an AsyncCache"
+    ):
+        template.render()
+
+
 # On an event loop
 
 
@@ -154,6 +192,23 @@ def test_coroutines_are_awaited_inside_of_a_fragment_and_in_its_options(redis_se
         return [await template.render_async(later=later) for _ in range(2)]
 
     assert on_loop(redis_server, work) == ["2", "2"]
+
+
+def test_with_a_lock_one_coroutine_renders_while_the_others_wait(redis_server, redis_client):
+    async def work(cache, environment):
+        template, begun = environment.from_string(LOCKED), []
+
+        def is_decided() -> bool:
+            return redis_client.info("clients")["blocked_clients"] == 1 or len(begun) == 2
+
+        async def pause() -> str:
+            begun.append(1)
+            await asyncio.to_thread(wait_for, is_decided)
+            return ""
+
+        return await asyncio.gather(*(template.render_async(pause=pause) for _ in range(2)))
+
+    assert on_loop(redis_server, work) == ["1", "1"]
 
 
 def test_an_async_page_may_be_streamed(redis_server):
@@ -234,6 +289,27 @@ class AsyncComputing(Computing):
     async def get_or_compute(self, key, dependencies, compute, *timeout):
         self.asked.append((key, dependencies, *timeout))
         return await compute()
+
+
+class Locking(Computing):
+    def get_or_compute(self, key, dependencies, compute, *timeout, **options):
+        self.asked.append((*timeout, options))
+        return compute()
+
+
+def test_an_adapter_is_told_of_the_lock_if_it_takes_one():
+    cache = Locking()
+    source = "{% cached 5, lock=True %}{% endcached %}{% cached lock=0 %}{% endcached %}{% cached %}{% endcached %}"
+    environment_with(cache).from_string(source).render()
+    assert cache.asked == [(5, {"lock": True}), ({"lock": False},), ({},)]
+
+
+@pytest.mark.parametrize("kind", [Computing, AsyncComputing], ids=["sync", "async"])
+def test_an_adapter_that_takes_no_lock_is_not_asked_for_one(kind):
+    environment = environment_with(kind(), enable_async=kind is AsyncComputing)
+    assert environment.from_string("{% cached lock=False %}x{% endcached %}").render() == "x"
+    with pytest.raises(ConfigurationError, match=r"line 1 has lock=, which .*Computing cannot do here"):
+        environment.from_string("{% cached lock=True %}x{% endcached %}").render()
 
 
 @pytest.mark.parametrize("kind", [Computing, AsyncComputing], ids=["sync", "async"])

@@ -40,6 +40,20 @@ def test_a_timeout_is_a_number_a_timedelta_or_none(environment, store, given, ke
     assert store.timeouts == [kept]
 
 
+def test_the_timeout_may_stand_alone(environment, store):
+    environment.from_string(
+        "{% cached 60 %}{% endcached %}{% cached a * 2, extra=1 %}{% endcached %}"
+    ).render(a=5)
+    assert store.timeouts == [60, 10]
+
+
+@pytest.mark.parametrize(
+    "options", ["keep_fresh=True", "keep_fresh=False", "lock=False", "lock=None", "lock=unknown"]
+)
+def test_options_that_change_nothing_are_taken(environment, options):
+    assert twice(environment, f"{{% cached {options} %}}{{{{ tick() }}}}{{% endcached %}}") == ["1", "1"]
+
+
 def test_options_are_expressions(environment, store):
     source = "{% set a = 2 %}{% cached extra=(a, b|upper), timeout=a * 30 %}{{ b }}{% endcached %}"
     assert twice(environment, source, b="x") == ["x", "x"]
@@ -328,8 +342,14 @@ def test_an_extension_that_is_added_later_keeps_the_cache(store):
 @pytest.mark.parametrize(
     "source, line, message",
     [
-        ("\n{% cached 5 %}{% endcached %}", 2, "cached takes no samples: name its timeout= and extra="),
-        ("{% cached lock=1 %}{% endcached %}", 1, "cached takes timeout= and extra=, got lock="),
+        ("\n{% cached 5, 6 %}{% endcached %}", 2, "cached takes one timeout and no samples, got 2 values"),
+        ("\n{% cached 5,\n timeout=6 %}{% endcached %}", 2, "cached takes timeout= once, got it twice"),
+        ("\n{% cached extra=5, 6 %}{% endcached %}", 2, "cached takes its timeout before its options"),
+        (
+            "{% cached near=1 %}{% endcached %}",
+            1,
+            "cached takes timeout=, extra=, lock= and keep_fresh=, got near=",
+        ),
         ("\n\n{% cached extra=1,\n extra=2 %}{% endcached %}", 4, "cached takes extra= once, got it twice"),
         ("{% cached timeout=5 extra=1 %}{% endcached %}", 1, "expected token ','"),
         ("{% cached timeout= %}{% endcached %}", 1, "unexpected 'end of statement block'"),
@@ -363,6 +383,11 @@ def test_a_mistake_is_found_when_the_template_is_loaded(make, source, line, mess
             "timeout=nobody",
             ConfigurationError,
             "cached in 'page.html', line 2: timeout must be .* got Undefined",
+        ),
+        (
+            "lock=True",
+            ConfigurationError,
+            "cached in 'page.html', line 2 has lock=, which .*Store cannot do here: leave it out, or set",
         ),
         (
             "extra=a",

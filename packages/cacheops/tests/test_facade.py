@@ -9,13 +9,16 @@ from io import StringIO
 
 import pytest
 from django.apps import apps
+from django.contrib.staticfiles import finders
 from django.core import checks
-from django.core.management import call_command, get_commands
+from django.core.management import call_command, get_commands, load_command_class
+from django.template.loader import get_template
+from django.test import override_settings
 
 import cacheops
 import cacheops.signals
+import cacheops_django.apps
 import cacheops_django.signals
-from cacheops_django.apps import CacheopsConfig
 
 SETTINGS = """
 from django.conf import settings
@@ -35,15 +38,22 @@ def python(code: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_app_is_the_django_packages_own() -> None:
+def test_the_app_is_the_django_packages_own_under_the_name_that_was_asked_for() -> None:
     config = apps.get_app_config("cacheops")
-    assert type(config) is CacheopsConfig
-    assert config.name == "cacheops_django"
+    assert isinstance(config, cacheops_django.apps.CacheopsConfig)
+    assert apps.is_installed("cacheops")
 
 
-@pytest.mark.parametrize("name", ["cacheops", "cacheops_django", "cacheops.apps.CacheopsConfig"])
-def test_the_app_can_be_installed_under_each_name(name: str) -> None:
-    assert python(SETTINGS.format(apps=[name])) == "['cacheops_django']\n"
+@pytest.mark.parametrize(
+    "entry, name",
+    [
+        ("cacheops", "cacheops"),
+        ("cacheops.apps.CacheopsConfig", "cacheops"),
+        ("cacheops_django", "cacheops_django"),
+    ],
+)
+def test_the_app_can_be_installed_under_each_name(entry: str, name: str) -> None:
+    assert python(SETTINGS.format(apps=[entry])) == f"['{name}']\n"
 
 
 def test_the_app_cannot_be_installed_twice() -> None:
@@ -52,9 +62,20 @@ def test_the_app_cannot_be_installed_twice() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["cacheops", "cleanfilecache", "invalidate", "reapconjs"])
-def test_its_commands_are_found(command: str) -> None:
-    assert get_commands()[command] == "cacheops_django"
+def test_its_commands_are_the_django_packages() -> None:
+    found = [name for name, app in get_commands().items() if app == "cacheops"]
+    assert sorted(found) == ["cacheops", "cleanfilecache", "invalidate", "reapconjs"]
+    for name in found:
+        assert type(load_command_class("cacheops", name)).__module__.startswith("cacheops_django.")
+
+
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+
+@override_settings(TEMPLATES=TEMPLATES, STATIC_URL="static/")
+def test_its_templates_and_static_files_are_found() -> None:
+    assert get_template("cacheops/dashboard.html").template.source
+    assert finders.find("cacheops/dashboard.css")
 
 
 def test_a_command_can_be_called() -> None:
@@ -119,3 +140,22 @@ from cacheops import *
 print(callable(invalidate_obj))
 """
     assert python(code) == "True\n"
+
+
+def test_a_bare_import_reaches_the_modules_and_loads_none_of_them() -> None:
+    code = """
+import sys, cacheops
+print([name for name in sys.modules if name.startswith(("cacheops", "django"))])
+print(cacheops.signals.cache_read is not None, cacheops.query.__name__, cacheops.VERSION)
+"""
+    assert python(code) == f"['cacheops']\nTrue cacheops.query {cacheops.VERSION}\n"
+
+
+def test_the_client_is_not_made_before_it_is_used() -> None:
+    code = """
+from django.conf import settings
+settings.configure()
+from cacheops.redis import redis_client
+print("imported")
+"""
+    assert python(code) == "imported\n"

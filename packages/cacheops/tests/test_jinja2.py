@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,10 +14,11 @@ from django.contrib.auth.models import Group
 from django.test import override_settings
 from jinja2 import Environment
 
-from cacheops.jinja2 import AsyncProjectCache, ProjectCache, ProjectExtension
+import cacheops_jinja2
+from cacheops.jinja2 import AsyncProjectCache, CacheopsExtension, ProjectCache
+from cacheops.redis import redis_client
 from cacheops_core.errors import ConfigurationError
-from cacheops_core.testing import start_server
-from cacheops_jinja2 import CacheopsExtension
+from cacheops_core.testing import start_server, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +33,11 @@ def environment(**options: Any) -> Environment:
     return Environment(extensions=["cacheops.jinja2.cache"], **options)
 
 
-def test_the_old_name_of_the_extension_leads_to_ours():
-    (extension,) = environment().extensions.values()
-    assert type(extension) is ProjectExtension
-    assert isinstance(extension, CacheopsExtension)
+@pytest.mark.parametrize("name", ["cache", "CacheopsExtension"])
+def test_the_old_names_of_the_extension_lead_to_ours(name):
+    (extension,) = Environment(extensions=[f"cacheops.jinja2.{name}"]).extensions.values()
+    assert type(extension) is CacheopsExtension
+    assert isinstance(extension, cacheops_jinja2.CacheopsExtension)
 
 
 @pytest.mark.parametrize("is_async, kind", [(False, ProjectCache), (True, AsyncProjectCache)])
@@ -70,6 +75,50 @@ def test_samples_are_what_the_decorators_take():
     assert [template.render(groups=Group.objects.all()) for _ in range(2)] == ["0", "0"]
     Group.objects.create(name="editors")
     assert template.render(groups=Group.objects.all()) == "1"
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.django_db
+@pytest.mark.parametrize("options", ["lock=True", "lock=False", "keep_fresh=True, extra=1", "timeout=5"])
+def test_tags_take_the_options_of_the_decorators(options):
+    source = f"{{% cached_as groups, {options} %}}{{{{ tick() }}}}{{% endcached_as %}}"
+    template = environment().from_string(source)
+    tick = count(1).__next__
+    assert [template.render(groups=Group.objects.all(), tick=tick) for _ in range(2)] == ["1", "1"]
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("is_async", [False, True])
+def test_one_renders_while_the_others_wait(is_async):
+    template = environment(enable_async=is_async).from_string(
+        "{% cached 60, lock=True, extra=is_async %}{{ pause() }}{{ tick() }}{% endcached %}"
+    )
+    may_end, tick, begun = threading.Event(), count(1).__next__, []
+
+    def pause() -> str:
+        begun.append(threading.get_ident())
+        assert may_end.wait(20)
+        return ""
+
+    def render() -> str:
+        return template.render(is_async=is_async, pause=pause, tick=tick)
+
+    with ThreadPoolExecutor(2) as pool:
+        texts = [pool.submit(render), pool.submit(render)]
+        # Whoever waits for the lock is blocked by the server.
+        wait_for(lambda: redis_client.info("clients")["blocked_clients"] == 1 or len(begun) == 2)
+        may_end.set()
+        assert [text.result() for text in texts] == ["1", "1"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_list_in_place_of_a_queryset_is_rendered_and_not_kept(is_async):
+    # As an empty page of a paginator has it.
+    template = environment(enable_async=is_async).from_string(
+        "{% cached_as page %}{{ tick() }}{% endcached_as %}"
+    )
+    tick = count(1).__next__
+    assert [template.render(page=[], tick=tick) for _ in range(2)] == ["1", "2"]
 
 
 @pytest.mark.usefixtures("server")

@@ -1,4 +1,4 @@
-"""The app's entry in Django's registry: one app, whether installed as "cacheops_django" or "cacheops"."""
+"""The app's entry in Django's registry: one label, whether installed as "cacheops_django" or as "cacheops"."""
 
 from django.apps import AppConfig
 from django.core.checks import register

@@ -23,6 +23,11 @@ class NoInvalidation:
     ``invalidate_model`` is called for it. Can be nested and shared.
     """
 
+    @property
+    def active(self) -> bool:
+        """Whether this is in force for the code that asks."""
+        return is_muted()
+
     def __enter__(self) -> None:
         # The tokens of one shared object cannot be kept on it: tasks enter and leave in any order.
         _muted.set(_muted.get() + 1)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from inspect import isawaitable, iscoroutinefunction
+from inspect import Parameter, isawaitable, iscoroutinefunction, signature
 from typing import Any
 
 from cacheops_core.errors import ConfigurationError
@@ -34,9 +34,11 @@ class Fragment:
     """A coroutine function in an async environment."""
     timeout: tuple[float | None, ...] = ()
     """The seconds for which the text is kept; empty where the cache is to decide."""
+    lock: bool | None = None
+    """Whether one of many renders the text while the others wait; None where the cache is to decide."""
 
 
-def check(cache: Any, place: str, *, follows: bool, is_async: bool) -> None:
+def check(cache: Any, place: str, *, follows: bool, locks: bool, is_async: bool) -> None:
     """Raise ``ConfigurationError`` if a fragment cannot be kept in such a cache."""
     if cache is None:
         raise ConfigurationError(f"{place} has no cache: set environment.cacheops to {CACHES}")
@@ -53,11 +55,17 @@ def check(cache: Any, place: str, *, follows: bool, is_async: bool) -> None:
             f"{place} cannot wait for {_kind(cache)}: make the environment with enable_async=True, "
             f"or set environment.cacheops to a Cache"
         )
+    if locks and not _locks(cache, is_async):
+        kinds = "an AsyncCache of cacheops_core" if is_async else CACHES.replace("or an AsyncCache ", "")
+        raise ConfigurationError(
+            f"{place} has lock=, which {_kind(cache)} cannot do here: leave it out, or set environment.cacheops "
+            f"to {kinds}"
+        )
 
 
 def asking(cache: Any, fragment: Fragment, is_async: bool) -> Flow:
     """Return the text that is stored, or else render and store it."""
-    if hasattr(cache, "fetch"):
+    if hasattr(cache, "fetch") and not fragment.lock:
         # What it may be stored under is found out before it is rendered: so no write in between is missed.
         lookup = yield partial(cache.fetch, fragment.key, fragment.dependencies, *fragment.timeout)
         if lookup.is_hit:
@@ -67,7 +75,9 @@ def asking(cache: Any, fragment: Fragment, is_async: bool) -> Flow:
         return value
     if _computes(cache, is_async):
         compute = partial(cache.get_or_compute, fragment.key, fragment.dependencies, fragment.render)
-        return (yield partial(compute, *fragment.timeout))
+        given = fragment.lock is not None and _locks(cache, is_async)
+        options = {"lock": fragment.lock} if given else {}
+        return (yield partial(compute, *fragment.timeout, **options))
     value = yield partial(cache.get, fragment.key, None)
     if value is None:
         value = yield fragment.render
@@ -104,6 +114,14 @@ async def run_async(flow: Flow) -> Any:
 def _computes(cache: Any, is_async: bool) -> bool:
     verb = getattr(cache, "get_or_compute", None)
     return verb is not None and (not is_async or iscoroutinefunction(verb))
+
+
+def _locks(cache: Any, is_async: bool) -> bool:
+    """Tell whether a cache lets one of many compute while the others wait: none that would hold threads meanwhile."""
+    if not _computes(cache, is_async):
+        return False
+    parameters = signature(cache.get_or_compute).parameters
+    return "lock" in parameters or any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
 
 
 def _kind(cache: Any) -> str:

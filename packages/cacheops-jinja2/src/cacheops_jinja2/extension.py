@@ -31,7 +31,7 @@ __all__ = ["CacheopsExtension"]
 NOT_GIVEN: Any = object()
 """Stands for an option that was left out, where None means something."""
 
-OPTIONS = ("timeout", "extra")
+OPTIONS = ("timeout", "extra", "lock", "keep_fresh")
 
 OF_MACROS = ("caller", "kwargs", "varargs")
 """The names that each macro has for itself, and so the function that a fragment becomes."""
@@ -48,7 +48,8 @@ class CacheopsExtension(Extension):
 
     That is a ``Cache`` or an ``AsyncCache`` of `cacheops_core`, a ``FileCache``, or any object with ``get(key,
     default)`` and ``set(key, value, timeout)``; or else with ``get_or_compute(key, dependencies, compute, timeout)``,
-    and for ``cached_as`` with ``dependencies_of(*samples)``. The last argument may be left out in all of them.
+    and for ``cached_as`` with ``dependencies_of(*samples)``. The last argument may be left out in all of them; for
+    fragments with ``lock=`` the third takes that as well.
     """
 
     tags: set[str] = {"cached", "cached_as"}  # noqa: RUF012  # as Jinja2 declares it
@@ -70,8 +71,11 @@ class CacheopsExtension(Extension):
         samples, options = _arguments(parser, tag)
         if tag == "cached_as" and not samples:
             parser.fail("cached_as needs a sample to depend on: write {% cached_as sample %}", line)
-        if tag == "cached" and samples:
-            parser.fail("cached takes no samples: name its timeout= and extra=, or write cached_as", line)
+        if tag == "cached":
+            options += _timeout(parser, samples, options, line)
+            samples = []
+        # It asks for what happens anyway: a text that was made while its rows changed is not kept.
+        options = [option for option in options if option.key != "keep_fresh"]
         body = parser.parse_statements((f"name:end{tag}",), drop_needle=True)
         # A number of its own, for two tags may stand in one line.
         position = parser.free_identifier().name
@@ -98,6 +102,7 @@ class CacheopsExtension(Extension):
         caller: Macro,
         timeout: Any = NOT_GIVEN,
         extra: Any = None,
+        lock: Any = None,
     ) -> Any:
         """Return the text of a fragment: the one that is stored, or else a new one. Called by templates."""
         tag, name, line, position, reaches_blocks = fixed
@@ -105,7 +110,7 @@ class CacheopsExtension(Extension):
         is_async, autoescape = self.environment.is_async, context.eval_ctx.autoescape
         cache = getattr(self.environment, "cacheops", None)
         cache = self.default_cache() if cache is None else cache
-        check(cache, place, follows=tag == "cached_as", is_async=is_async)
+        check(cache, place, follows=tag == "cached_as", locks=bool(lock), is_async=is_async)
         code = _code(caller, own, context if reaches_blocks else None)
         try:
             fragment = Fragment(
@@ -113,6 +118,7 @@ class CacheopsExtension(Extension):
                 dependencies=_dependencies(cache, samples) if samples else {},
                 render=_rendering(caller, own, is_async),
                 timeout=() if timeout is NOT_GIVEN else (seconds(timeout, "timeout"),),
+                lock=None if lock is None else bool(lock),
             )
         except (ConfigurationError, KeyingError) as error:
             raise type(error)(f"{place}: {error}") from error
@@ -122,7 +128,7 @@ class CacheopsExtension(Extension):
 
 
 def _arguments(parser: Parser, tag: str) -> tuple[list[nodes.Expr], list[nodes.Keyword]]:
-    """Return the samples and the options of a tag, up to the end of its tag."""
+    """Return what stands before the options of a tag, samples or a timeout, and these, up to the end of the tag."""
     samples: list[nodes.Expr] = []
     options: list[nodes.Keyword] = []
     stream = parser.stream
@@ -132,7 +138,8 @@ def _arguments(parser: Parser, tag: str) -> tuple[list[nodes.Expr], list[nodes.K
         if stream.current.type == "name" and stream.look().type == "assign":
             options.append(_option(parser, tag, [option.key for option in options]))
         elif options:
-            parser.fail(f"{tag} takes its samples before its options: put this one first")
+            what = "samples" if tag == "cached_as" else "timeout"
+            parser.fail(f"{tag} takes its {what} before its options: put this one first")
         else:
             samples.append(parser.parse_expression())
     return samples, options
@@ -141,11 +148,26 @@ def _arguments(parser: Parser, tag: str) -> tuple[list[nodes.Expr], list[nodes.K
 def _option(parser: Parser, tag: str, known: Sequence[str]) -> nodes.Keyword:
     token = next(parser.stream)
     if token.value not in OPTIONS:
-        parser.fail(f"{tag} takes timeout= and extra=, got {token.value}=", token.lineno)
+        known_ones = f"{'=, '.join(OPTIONS[:-1])}= and {OPTIONS[-1]}="
+        parser.fail(f"{tag} takes {known_ones}, got {token.value}=", token.lineno)
     if token.value in known:
         parser.fail(f"{tag} takes {token.value}= once, got it twice", token.lineno)
     parser.stream.expect("assign")
     return nodes.Keyword(token.value, parser.parse_expression(), lineno=token.lineno)
+
+
+def _timeout(
+    parser: Parser, values: list[nodes.Expr], options: list[nodes.Keyword], line: int
+) -> list[nodes.Keyword]:
+    """Return the option that a value stands for which has no name in ``cached``: its timeout, if there is one."""
+    if len(values) > 1:
+        parser.fail(
+            f"cached takes one timeout and no samples, got {len(values)} values: name its extra=, or write cached_as",
+            line,
+        )
+    if values and any(option.key == "timeout" for option in options):
+        parser.fail("cached takes timeout= once, got it twice", line)
+    return [nodes.Keyword("timeout", value, lineno=line) for value in values]
 
 
 def _names(names: Sequence[str], context: str) -> nodes.List:

@@ -1,8 +1,21 @@
-"""Where Django looks for the app of `INSTALLED_APPS = ["cacheops"]`: it is the Django package's own.
+"""The app of ``INSTALLED_APPS = ["cacheops"]``: the Django package's own, under the name that projects ask for."""
 
-Its name stays `cacheops_django`, by which Django finds the management commands and the template tags.
-"""
+from __future__ import annotations
 
-from cacheops_django.apps import CacheopsConfig
+from pathlib import Path
+
+# The module and not the class: Django takes each class that is found here for a choice.
+from cacheops_django import apps
 
 __all__ = ["CacheopsConfig"]
+
+
+class CacheopsConfig(apps.CacheopsConfig):
+    """Starts the cache with the project.
+
+    By its name ``apps.is_installed("cacheops")`` is true, and Django imports commands and tags from this package.
+    By its path it finds which there are, and templates and static files, in the Django package.
+    """
+
+    name = "cacheops"
+    path: str = str(Path(apps.__file__).parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -10,12 +11,14 @@ from typing import Any, ParamSpec, TypeVar, overload
 from cacheops_core import decorators
 from cacheops_core.decorators import CachedFunction, Decorator
 from cacheops_core.errors import CacheMiss
+from cacheops_core.options import seconds
 from cacheops_django import conf
+from cacheops_django.functions import function_and_timeout
 from cacheops_django.shelves import SimpleShelf
 from cacheops_django.views import decorator
-from cacheops_filecache import FileCache
+from cacheops_filecache import store
 
-__all__ = ["ProjectFileCache", "file_cache"]
+__all__ = ["FileCache", "ProjectFileCache", "file_cache"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,15 +35,17 @@ class ProjectFileCache:
     """
 
     def __init__(self) -> None:
-        self._made: tuple[conf.Settings, FileCache] | None = None
+        self._made: tuple[conf.Settings, store.FileCache] | None = None
 
-    def current(self) -> FileCache:
+    def current(self) -> store.FileCache:
         """Return the cache that the settings name."""
         settings, made = conf.current(), self._made
         if made is None or made[0] is not settings:
-            cache = FileCache(settings.file_cache_dir, timeout=settings.file_cache_timeout)
-            made = self._made = (settings, cache)
+            made = self._made = (settings, self._make(settings))
         return made[1]
+
+    def _make(self, settings: conf.Settings) -> store.FileCache:
+        return store.FileCache(settings.file_cache_dir, timeout=settings.file_cache_timeout)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.current(), name)
@@ -63,13 +68,28 @@ class ProjectFileCache:
 
     def cached_view(self, view: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Keep the answers of a view in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
+        view, timeout = function_and_timeout(view, options.pop("timeout", NOT_GIVEN))
+        given = {} if timeout is NOT_GIVEN else {"timeout": timeout}
         extra = options.pop("extra", None)
-        decorate = decorator(SimpleShelf(self, **options), extra)
+        decorate = decorator(SimpleShelf(self, **given, **options), extra)
         return decorate if view is None else decorate(view)
 
     def lock(self, name: Any) -> AbstractContextManager[None]:
         """Let one thread of one process at a time in."""
         return self.current().lock(name)
+
+
+class FileCache(ProjectFileCache):
+    """The same in a directory of its own; ``timeout``, of entries that have none, is by default the settings'."""
+
+    def __init__(self, path: str | os.PathLike[str], timeout: float | timedelta | None = NOT_GIVEN) -> None:
+        super().__init__()
+        self._path = path
+        self._timeout = timeout if timeout is NOT_GIVEN else seconds(timeout, "timeout")
+
+    def _make(self, settings: conf.Settings) -> store.FileCache:
+        timeout = settings.file_cache_timeout if self._timeout is NOT_GIVEN else self._timeout
+        return store.FileCache(self._path, timeout=timeout)
 
 
 class _Switched:

@@ -11,9 +11,9 @@ from typing import Any
 
 from cacheops_core.decorators import Decorator
 from cacheops_django.functions import cached, cached_as
-from cacheops_jinja2 import CacheopsExtension
+from cacheops_jinja2 import extension
 
-__all__ = ["AsyncProjectCache", "ProjectCache", "ProjectExtension", "cache"]
+__all__ = ["AsyncProjectCache", "CacheopsExtension", "ProjectCache", "cache"]
 
 
 class Rendering:
@@ -45,22 +45,37 @@ class ProjectCache:
         return samples
 
     def get_or_compute(
-        self, key: str, dependencies: Any, compute: Callable[[], Any], timeout: float | None = None
+        self,
+        key: str,
+        dependencies: Any,
+        compute: Callable[[], Any],
+        timeout: float | None = None,
+        *,
+        lock: bool | None = None,
     ) -> Any:
-        """Return what is kept for a fragment, or else render it and keep that."""
-        return _decorator(dependencies, timeout)(rendered)(Rendering(key, compute))
+        """Return what is kept for a fragment, or else render it and keep that.
+
+        With ``lock``, by default as the profiles of the samples say, one renders while the others wait.
+        """
+        return _decorator(dependencies, timeout, lock)(rendered)(Rendering(key, compute))
 
 
 class AsyncProjectCache(ProjectCache):
     """The same for async environments, which render on the event loop."""
 
     async def get_or_compute(
-        self, key: str, dependencies: Any, compute: Callable[[], Awaitable[Any]], timeout: float | None = None
+        self,
+        key: str,
+        dependencies: Any,
+        compute: Callable[[], Awaitable[Any]],
+        timeout: float | None = None,
+        *,
+        lock: bool | None = None,
     ) -> Any:
-        return await _decorator(dependencies, timeout)(rendered_async)(Rendering(key, compute))
+        return await _decorator(dependencies, timeout, lock)(rendered_async)(Rendering(key, compute))
 
 
-class ProjectExtension(CacheopsExtension):
+class CacheopsExtension(extension.CacheopsExtension):
     """The tags with the project's cache, unless ``environment.cacheops`` is set to another."""
 
     def default_cache(self) -> ProjectCache:
@@ -68,8 +83,10 @@ class ProjectExtension(CacheopsExtension):
         return AsyncProjectCache() if self.environment.is_async else ProjectCache()
 
 
-cache = ProjectExtension
+cache = CacheopsExtension
 
 
-def _decorator(samples: tuple[Any, ...], timeout: float | None) -> Decorator:
-    return cached_as(*samples, timeout=timeout) if samples else cached(timeout=timeout)
+def _decorator(samples: tuple[Any, ...], timeout: float | None, lock: bool | None) -> Decorator:
+    if samples:
+        return cached_as(*samples, timeout=timeout, lock=lock)
+    return cached(timeout=timeout, lock=bool(lock))

@@ -15,6 +15,7 @@ class Command(BaseCommand):
         """Take what the command of django-cacheops takes."""
         for option in ("--chunk-size", "--min-conj-set-size", "--timeout"):
             parser.add_argument(option, type=int, help="Has no effect.")
+        parser.add_argument("--dry-run", action="store_true", help="Has no effect.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Say why there is nothing to do."""
