@@ -159,7 +159,7 @@ def matched(cookies: dict[str, str]) -> str | None:
 def test_a_page_differs_by_cookies_however_it_has_looked_at_them(
     look: Callable[[dict[str, str]], object],
 ) -> None:
-    view = cached_view(timeout=60, extra=look)(lambda request: HttpResponse(str(look(request.COOKIES))))
+    view = cached_view(timeout=60)(lambda request: HttpResponse(str(look(request.COOKIES))))
     bare = lambda request: HttpResponse(str(look(request.COOKIES)))  # noqa: E731
     for theme in ["dark", "light"] * 3:
         requests = [RequestFactory().get("/") for _ in range(2)]

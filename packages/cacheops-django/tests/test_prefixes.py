@@ -153,7 +153,7 @@ RESULTS: dict[str, Callable[[Callable[[], Any]], Callable[[], Any]]] = {
     "a function": cached_as(Post, Category),
     "its key": lambda compute: (
         lambda: (
-            (function := cached_as(Post, Category)(compute)),
+            (function := cached_as(Post, Category, extra="key")(compute)),
             function.key().set("kept"),
             function.key().get(None),
             function.invalidate(),
