@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection, models
 from django.db.models import (
+    Case,
     Count,
     Exists,
     F,
@@ -24,10 +25,12 @@ from django.db.models import (
     Subquery,
     Sum,
     Value,
+    When,
     Window,
 )
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower, Now, Random, RowNumber
+from django.db.models.lookups import Exact
 from django.test import override_settings
 from django.test.utils import isolate_apps
 from testapp.models import (
@@ -50,7 +53,7 @@ from testapp.models import (
     TokenUse,
 )
 
-from cacheops_django.dependencies import dependencies
+from cacheops_django.dependencies import dependencies, examine
 from cacheops_django.reasons import Uncacheable
 
 pytestmark = pytest.mark.django_db
@@ -281,20 +284,135 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
     ),
     "ordering by default": (lambda: Event.objects.filter(took=None), {"event": ANY}),
     "a union": (
-        lambda: Post.objects.filter(pk=1).union(Post.objects.filter(category__title="a")),
-        {"post": ANY, "category": ANY},
+        lambda: Post.objects.filter(pk=1).union(Post.objects.filter(category__parent=2)),
+        {"post": ANY, "category": [{"parent_id": "2"}]},
     ),
     "a union of models": (
-        lambda: Post.objects.filter(pk=1).values("pk").union(Tag.objects.filter(pk=1).values("pk")),
-        {"post": ANY, "tag": ANY},
+        lambda: Post.objects.filter(pk=1).values("pk").union(Tag.objects.filter(pk=2).values("pk")),
+        {"post": [{"id": "1"}], "tag": [{"id": "2"}]},
+    ),
+    "a union of a union": (
+        lambda: Post.objects.filter(pk=1).union(Post.objects.filter(pk=2).union(Post.objects.filter(views=3))),
+        {"post": [{"id": "1"}, {"id": "2"}, {"views": "3"}]},
+    ),
+    "a union with what does not narrow": (
+        lambda: Post.objects.filter(pk=1).union(Post.objects.filter(views__gt=2)),
+        {"post": ANY},
+    ),
+    "an ordered slice of a union": (
+        lambda: Post.objects.filter(pk=1).union(Post.objects.filter(views=2)).order_by("title")[:5],
+        {"post": [{"id": "1"}, {"views": "2"}]},
+    ),
+    "a union with a joined row": (
+        lambda: Post.objects.filter(editor=1).select_related("editor").union(Post.objects.filter(pk=2)),
+        {"post": [{"editor_id": "1"}, {"id": "2"}], "author": [{"id": "1"}]},
     ),
     "a subquery over another table": (
-        lambda: Post.objects.filter(views=1, category__in=Category.objects.filter(title="a")),
-        {"post": [{"views": "1"}], "category": ANY},
+        lambda: Post.objects.filter(views=1, category__in=Category.objects.filter(parent=2)),
+        {"post": [{"views": "1"}], "category": [{"parent_id": "2"}]},
     ),
     "a subquery over the same table": (
-        lambda: Post.objects.filter(views=1, pk__in=Post.objects.filter(views=2)),
+        lambda: Post.objects.filter(views=1, pk__in=Post.objects.filter(views=2, visible=True)),
+        {"post": [{"views": "1"}, {"views": "2", "visible": "1"}]},
+    ),
+    "a subquery over all of the same table": (
+        lambda: Post.objects.filter(views=1, pk__in=Post.objects.filter(views__gt=2)),
         {"post": ANY},
+    ),
+    "a subquery in a subquery": (
+        lambda: Category.objects.filter(
+            pk=1, posts__in=Post.objects.filter(views=2, tags__in=Tag.objects.filter(pk=3))
+        ),
+        {
+            "category": [{"id": "1"}],
+            "post": [{"category_id": "1"}, {"views": "2"}],
+            "post_tags": ANY,
+            "tag": [{"id": "3"}],
+        },
+    ),
+    "a union as a subquery": (
+        lambda: Category.objects.filter(
+            pk__in=Post.objects.filter(views=1).union(Post.objects.filter(views=2)).values("category")
+        ),
+        {"category": ANY, "post": [{"views": "1"}, {"views": "2"}]},
+    ),
+    "a union with a subquery": (
+        lambda: Tag.objects.filter(pk=1).union(
+            Tag.objects.filter(Exists(Post.objects.filter(pk=OuterRef("posts"), views=2)), pk=3)
+        ),
+        {"tag": [{"id": "1"}, {"id": "3"}], "post_tags": [{"tag_id": "3"}], "post": [{"views": "2"}]},
+    ),
+    "a subquery with branches": (
+        lambda: Category.objects.filter(
+            Exists(Post.objects.filter(Q(views=1) | Q(views=2, visible=True), category=OuterRef("pk")))
+        ),
+        {"category": ANY, "post": [{"views": "1"}, {"views": "2", "visible": "1"}]},
+    ),
+    "a subquery in one branch": (
+        lambda: Post.objects.filter(Q(pk=1) | Q(category__in=Category.objects.filter(pk=2))),
+        {"post": ANY, "category": [{"id": "2"}]},
+    ),
+    "a subquery with what is around it in one branch": (
+        lambda: Category.objects.filter(
+            Exists(Post.objects.filter(Q(views=1) | Q(category=OuterRef("pk")))), pk=2
+        ),
+        {"category": [{"id": "2"}], "post": ANY},
+    ),
+    "a column of what is around it, in a subquery": (
+        lambda: Post.objects.filter(
+            Exists(Post.objects.filter(Exact(OuterRef("views"), 1), visible=True)), pk=2
+        ),
+        {"post": [{"id": "2"}, {"visible": "1"}]},
+    ),
+    "null over an outer join in a subquery": (
+        lambda: Category.objects.filter(pk=1, posts__in=Post.objects.filter(editor__profile__isnull=True)),
+        {"category": [{"id": "1"}], "post": ANY, "author": ANY, "profile": ANY},
+    ),
+    "a join in a subquery": (
+        lambda: Tag.objects.filter(
+            pk=1, name__in=Post.objects.filter(editor=2).order_by("editor__name").values("editor__name")[:1]
+        ),
+        {"tag": [{"id": "1"}], "post": [{"editor_id": "2"}], "author": [{"id": "2"}]},
+    ),
+    "a slice that another table orders, in a subquery": (
+        lambda: Tag.objects.filter(
+            pk=1, posts__in=Post.objects.filter(views=2).order_by("category__title").values("pk")[:1]
+        ),
+        {"tag": [{"id": "1"}], "post_tags": [{"tag_id": "1"}], "post": [{"views": "2"}], "category": ANY},
+    ),
+    "groups in a subquery": (
+        lambda: Category.objects.filter(
+            pk__in=Post.objects.filter(views=1)
+            .values("category")
+            .annotate(n=Count("pk"))
+            .filter(n=2)
+            .values("category")
+        ),
+        {"category": ANY, "post": [{"views": "1"}]},
+    ),
+    "a window in a subquery": (
+        lambda: Category.objects.filter(
+            pk=1, posts__in=Post.objects.filter(views=1).annotate(n=Window(RowNumber())).filter(n=1).values("pk")
+        ),
+        {"category": [{"id": "1"}], "post": [{"category_id": "1"}, {"views": "1"}]},
+    ),
+    "a window beside a subquery": (
+        lambda: Category.objects.filter(pk__in=Post.objects.filter(views=1).values("category")).annotate(
+            n=Window(RowNumber())
+        ),
+        {"category": ANY, "post": [{"views": "1"}]},
+    ),
+    "a window in a part of a union": (
+        lambda: (
+            Post.objects.filter(views=1)
+            .values("pk", n=Window(RowNumber()))
+            .union(Category.objects.filter(pk=1).values("pk", n=F("pk")))
+        ),
+        {"post": [{"views": "1"}], "category": [{"id": "1"}]},
+    ),
+    "a subquery that is not asked for": (
+        lambda: Post.objects.filter(pk=1).alias(n=Exists(Tag.objects.filter(pk=1))),
+        {"post": [{"id": "1"}]},
     ),
     "a subquery as a value": (
         lambda: Category.objects.filter(pk=1).annotate(
@@ -302,31 +420,106 @@ NARROWED: dict[str, tuple[Make, dict[str, Any]]] = {
         ),
         {"category": [{"id": "1"}], "post": ANY},
     ),
+    "a subquery as a value, of some rows": (
+        lambda: Category.objects.filter(pk=1).annotate(
+            n=Subquery(Post.objects.filter(category=OuterRef("pk"), visible=True).values("pk")[:1])
+        ),
+        {"category": [{"id": "1"}], "post": [{"visible": "1"}]},
+    ),
+    "a subquery in a case": (
+        lambda: Category.objects.filter(pk=1).annotate(
+            n=Case(When(~Exists(Post.objects.filter(views=1)), then=1), default=2)
+        ),
+        {"category": [{"id": "1"}], "post": [{"views": "1"}]},
+    ),
+    "a subquery in an aggregate": (
+        lambda: Category.objects.annotate(
+            n=Count("posts", filter=Q(posts__in=Post.objects.filter(views=1).values("pk")))
+        ).filter(pk=2),
+        {"category": [{"id": "2"}], "post": [{"category_id": "2"}, {"views": "1"}]},
+    ),
+    "a subquery in a filtered relation": (
+        lambda: Category.objects.filter(pk=1).annotate(
+            seen=FilteredRelation("posts", condition=Q(Exists(Tag.objects.filter(pk=2))))
+        ).filter(seen__views=3),
+        {"category": [{"id": "1"}], "post": [{"category_id": "1", "views": "3"}], "tag": [{"id": "2"}]},
+    ),
+    "a subquery that groups": (
+        lambda: (
+            Post.objects.filter(views=1)
+            .annotate(n=Subquery(Tag.objects.filter(pk=2).values("name")[:1]))
+            .values("n")
+            .annotate(m=Count("pk"))
+        ),
+        {"post": [{"views": "1"}], "tag": [{"id": "2"}]},
+    ),
+    "branches of groups": (
+        lambda: Post.objects.annotate(n=Count("tags")).filter(Q(views=1, n=2) | Q(views=2, n=3)),
+        {"post": [{"views": "1"}, {"views": "2"}], "post_tags": ANY},
+    ),
+    "branches of all in one group": (
+        lambda: Post.objects.filter(Q(Exact(Count("pk"), 2), views=1) | Q(Exact(Count("pk"), 3), views=2)),
+        {"post": ANY},
+    ),
+    "an aggregate of what is around it": (
+        lambda: Post.objects.filter(views=1).annotate(
+            n=Subquery(Tag.objects.filter(pk=2).annotate(m=Count(OuterRef("pk"))).values("m"))
+        ),
+        {"post": [{"views": "1"}], "tag": [{"id": "2"}]},
+    ),
     "exists over the same table": (
         lambda: Category.objects.filter(Exists(Category.objects.filter(parent=OuterRef("pk"))), pk=1),
         {"category": ANY},
     ),
     "ordering by a subquery": (
         lambda: Category.objects.filter(pk=1).order_by(
-            Subquery(Post.objects.filter(category=OuterRef("pk")).values("views")[:1])
+            Subquery(Post.objects.filter(category=OuterRef("pk"), visible=True).values("views")[:1])
         ),
-        {"category": [{"id": "1"}], "post": ANY},
+        {"category": [{"id": "1"}], "post": [{"visible": "1"}]},
     ),
     "excluding over a relation": (
         lambda: Category.objects.filter(pk=1).exclude(posts__views=1),
-        {"category": [{"id": "1"}], "post": ANY},
+        {"category": [{"id": "1"}], "post": [{"views": "1"}]},
+    ),
+    "excluding over two relations": (
+        lambda: Author.objects.filter(pk=1).exclude(edited__category__parent=2),
+        {"author": [{"id": "1"}], "post": ANY, "category": [{"parent_id": "2"}]},
+    ),
+    "not in a subquery": (
+        lambda: Post.objects.filter(views=1).exclude(category__in=Category.objects.filter(parent=2)),
+        {"post": [{"views": "1"}], "category": [{"parent_id": "2"}]},
     ),
     "a window": (
         lambda: Post.objects.filter(views=1).annotate(n=Window(RowNumber(), order_by="pk")),
-        {"post": ANY},
+        {"post": [{"views": "1"}]},
     ),
     "filtering by a window": (
         lambda: Post.objects.annotate(n=Window(RowNumber(), order_by="pk")).filter(n=1, views=2),
+        {"post": [{"views": "2"}]},
+    ),
+    "filtering by a window in branches": (
+        lambda: Post.objects.annotate(n=Window(RowNumber(), order_by="pk")).filter(
+            Q(n=1, views=1) | Q(n=2, views=2)
+        ),
         {"post": ANY},
+    ),
+    "filtering by a window in branches, beside others": (
+        lambda: Post.objects.annotate(n=Window(RowNumber(), order_by="pk")).filter(
+            Q(n=1, views=1) | Q(n=2, views=2), visible=True
+        ),
+        {"post": [{"visible": "1"}]},
+    ),
+    "filtering groups by a window": (
+        lambda: (
+            Post.objects.annotate(n=Count("tags"), m=Window(RowNumber(), order_by="pk"))
+            .filter(Q(n=1, visible=True) | Q(n=2, pk=3))
+            .filter(m=1)
+        ),
+        {"post": [{"id": "3"}, {"visible": "1"}], "post_tags": ANY},
     ),
     "ordering by a window": (
         lambda: Post.objects.filter(views=1).order_by(Window(Sum("pk"), frame=RowRange(start=0))),
-        {"post": ANY},
+        {"post": [{"views": "1"}]},
     ),
     "a filtered relation": (
         lambda: Category.objects.filter(pk=1).annotate(
@@ -475,6 +668,19 @@ def test_an_expression_of_the_projects_own_is_refused_with_the_remedy() -> None:
 
 def test_an_expression_that_says_it_is_pure_is_understood() -> None:
     assert found(Post.objects.filter(views=1).annotate(x=Pure("title"))) == {"post": [{"views": "1"}]}
+
+
+class Counting(Func):
+    template = f"(SELECT COUNT(*) FROM {connection.ops.quote_name('testapp_tag')})"
+    output_field = IntegerField()
+    cacheops_pure = True
+
+
+def test_a_table_that_an_expression_names_counts_as_a_whole_wherever_else_it_is_narrowed() -> None:
+    tagged = Exists(Tag.objects.filter(pk=1))
+    for asked in (Post.objects.filter(tagged, pk=2), Post.objects.filter(tagged, Exists(tagged.query), pk=2)):
+        assert found(asked) == {"post": [{"id": "2"}], "tag": [{"id": "1"}]}
+        assert found(asked.annotate(n=Counting())) == {"post": [{"id": "2"}], "tag": ANY}
 
 
 def test_what_says_it_is_pure_does_not_speak_for_its_arguments() -> None:
@@ -672,3 +878,12 @@ def test_types_of_fields_that_the_settings_skip_do_not_narrow() -> None:
 def test_the_settings_say_how_long_a_list_may_be() -> None:
     assert found(Post.objects.filter(views__in=[1, 2, 3])) == {"post": ANY}
     assert found(TokenUse.objects.filter(token__in=[ONE, ONE])) == {"tokenuse": [{"token_id": str(ONE)}]}
+
+
+@pytest.mark.parametrize("make", [make for make, _ in NARROWED.values()], ids=NARROWED)
+def test_looking_at_a_query_leaves_its_sql_as_it_is(make: Make) -> None:
+    query = make().query
+    sql = str(query)
+    assert dependencies(query, "default") == dependencies(make().query, "default")
+    assert str(query) == sql == str(make().query)
+    assert examine(query, "default").sql == make().query.get_compiler("default").as_sql()[0]

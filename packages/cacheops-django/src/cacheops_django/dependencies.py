@@ -1,12 +1,22 @@
 """From a query to what its result depends on.
 
-**Which tables** are read off the compiled SQL, where none can hide: joins, the targets of
-``select_related``, ordering, subqueries wherever they stand, parents, combined queries. Each table counts as a
-whole, unless every one of its mentions is an alias of the outermost query that is narrowed.
+**Which tables** are read off the SQL while it is compiled (`selections`), where none can hide: joins, the targets of
+``select_related``, ordering, subqueries wherever they stand, parents, combined queries. What the SQL names in any other
+way counts as a whole.
 
-**What narrows** is read off the outermost ``where`` and the joins (`narrowing`), by one rule: *a table may be narrowed
-to conjunctions only if a row that meets none of them, before and after a change, cannot alter the result.* Nothing
-narrows under a window function, whose value depends on rows that the condition removes afterwards.
+**What narrows** are the ``where`` and the joins of the SELECT that a table stands in (`narrowing`), by one rule: *a
+table may be narrowed to conjunctions only if a row that meets none of them, before and after a change, cannot alter the
+result.*
+
+**Why each SELECT by itself.** Let a row meet none of the conjunctions of a SELECT's own tables. Whatever the SELECT
+refers to outside of itself, its ``where`` keeps the same tuples with the row and without it (`narrowing`: facts are
+about values, never about what is outside). What it returns is made of these tuples alone, for selecting, grouping,
+aggregates, window functions, ``distinct``, order and slices come after ``WHERE``; so it returns the same for each tuple
+around it. Of the row, what is around it sees only what it returns, be that negated, compared, counted or united with
+others; so that stays the same as well, from the innermost SELECT outwards to the result.
+
+If several SELECTs name a table, or one does several times, the row must meet the conjunctions of none of them, and is
+then changed in one of these places after the other, each time without consequence.
 
 **What is not understood is refused**: expressions whose value changes without a write (``Now``, ``Random``),
 SQL that somebody wrote by hand, and expressions that are not Django's own.
@@ -14,13 +24,12 @@ SQL that somebody wrote by hand, and expressions that are not Django's own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import Func, Q, Window
+from django.db.models import Func, Q
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now, Random
 from django.db.models.lookups import Lookup
@@ -32,6 +41,7 @@ from cacheops_core.conditions import ANY_ROW, Conjunction, Dependencies
 from . import narrowing
 from .compiling import untied
 from .reasons import Uncacheable
+from .selections import Selection, compiled
 
 VOLATILE = (Now, Random, RawSQL, ExtraWhere)
 """Expressions whose value, or whose tables, only the database knows."""
@@ -47,9 +57,6 @@ TRUSTED = (
 )
 """Where expressions come from whose value depends on their arguments and on the rows alone."""
 
-_COLUMNS = re.compile(r"\bEXTRACT\(\s*\w+\s+FROM\b", re.IGNORECASE)
-"""How SQL asks for a part of a column, with a word that otherwise stands before a table."""
-
 
 def dependencies(query: Query, using: str) -> Dependencies:
     """Return what the query's result depends on; raise Uncacheable if that cannot be told."""
@@ -64,22 +71,29 @@ class Examined(NamedTuple):
     """The query without its values."""
     compiler: Any
     """One that has set the query up: it knows the columns."""
-    named: dict[str, int]
-    """How often the SQL names each table."""
-    is_windowed: bool
+    outermost: Selection | None
+    """The query's own SELECT; a combined query has none, nor has one with a condition on a window function."""
+    beside: Dependencies
+    """What all else in it depends on."""
 
     def alike(self, query: Query, vendor: str) -> Dependencies:
-        """Return what the result of a query depends on that differs in the values of its conditions only."""
-        return _narrowed(self.compiler.query, query.where, self.named, self.is_windowed, vendor)
+        """Return what the result of a query depends on that differs in the values of its conditions only.
+
+        These compare a column with a value (`patterns`): they are about the tuples of its own SELECT, and about nothing
+        inside of it. If it has none it is a union, of which what is alike has the same parts with the same values.
+        """
+        if self.outermost is None:
+            return self.beside
+        return _narrowed([self.outermost._replace(where=query.where)], vendor).merge(self.beside)
 
 
 def examine(query: Query, using: str) -> Examined:
     """Walk a query; raise Uncacheable if it cannot be told what its result depends on."""
     connection = connections[using]
     # Compiling changes a query, and drops the joins for ordering and select_related once it is done.
-    compiler = untied(query).get_compiler(using)
+    compiler, own = untied(query).get_compiler(using), untied(query)
     try:
-        sql, _ = untied(query).get_compiler(using).as_sql()
+        sql, selections, others = compiled(own, connection)
         _, ordering, _ = compiler.pre_sql_setup(with_col_aliases=bool(query.combinator))
     except EmptyResultSet:
         raise Uncacheable("it has no result without asking the database", "empty") from None
@@ -90,30 +104,21 @@ def examine(query: Query, using: str) -> Examined:
     for resolved, *_ in [*ordering, *selected]:
         expressions += _within(resolved)
     refuse_unknown(expressions)
-    named = _tables_in(sql, connection)
-    is_windowed = any(isinstance(expression, Window) for expression in expressions)
-    found = _narrowed(query, query.where, named, is_windowed, connection.vendor)
-    return Examined(found, sql, compiler, named, is_windowed)
+    outermost = next((one for one in selections if one.query is own), None)
+    inside = _narrowed([one for one in selections if one is not outermost], connection.vendor)
+    beside = inside.merge(Dependencies.of(dict.fromkeys(others, (ANY_ROW,))))
+    found = _narrowed([outermost] if outermost else [], connection.vendor).merge(beside)
+    return Examined(found, sql, compiler, outermost, beside)
 
 
-def _narrowed(
-    query: Query, where: WhereNode, named: dict[str, int], is_windowed: bool, vendor: str
-) -> Dependencies:
+def _narrowed(selections: Iterable[Selection], vendor: str) -> Dependencies:
     conjunctions: dict[str, set[Conjunction]] = {}
-    mentions: dict[str, int] = {}
-    if not query.combinator:
-        found = narrowing.ANY if is_windowed else narrowing.branches(where, query, vendor)
-        for alias, join in query.alias_map.items():
-            if query.alias_refcount[alias]:
-                table = join.table_name
-                mentions[table] = mentions.get(table, 0) + 1
-                conjunctions.setdefault(table, set()).update(
-                    tuple(sorted(branch.get(alias, ()), key=str)) for branch in found
-                )
-    for table in mentions.keys() | named.keys():
-        # A mention that is not an alias of ours stands in a subquery.
-        if mentions.get(table) != named.get(table):
-            conjunctions[table] = {ANY_ROW}
+    for one in selections:
+        found = narrowing.branches(one.where, one.tables, vendor)
+        for alias, join in one.tables.items():
+            conjunctions.setdefault(join.table_name, set()).update(
+                tuple(sorted(branch.get(alias, ()), key=str)) for branch in found
+            )
     return Dependencies.of(conjunctions)
 
 
@@ -137,21 +142,6 @@ def refuse_unknown(expressions: Iterable[Any]) -> None:
             raise Uncacheable(
                 f"{expression!r}: a function that is named in place; write a subclass of Func", "unknown"
             )
-
-
-# Which tables
-
-
-def _tables_in(sql: str, connection: Any) -> dict[str, int]:
-    """Return how often each quoted name stands right after FROM or JOIN."""
-    quote = re.escape(connection.ops.quote_name("x")[0])
-    name = rf"{quote}[^{quote}]+{quote}"
-    found: dict[str, int] = {}
-    # EXTRACT(YEAR FROM "post"."date") names a column, where "schema"."table" would be a table.
-    for match in re.finditer(rf"\b(?:FROM|JOIN)\s*\(*\s*({name}(?:\.{name})?)", _COLUMNS.sub(" ", sql)):
-        table = match[1][1:-1]
-        found[table] = found.get(table, 0) + 1
-    return found
 
 
 # Which expressions

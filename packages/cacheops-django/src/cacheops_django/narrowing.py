@@ -39,7 +39,6 @@ from typing import Any, NamedTuple
 
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In, IsNull
-from django.db.models.sql import Query
 from django.db.models.sql.constants import INNER, LOUTER
 from django.db.models.sql.datastructures import Join
 from django.db.models.sql.where import AND, OR, WhereNode
@@ -47,6 +46,7 @@ from django.db.models.sql.where import AND, OR, WhereNode
 from cacheops_core.conditions import Token
 
 from . import conf, rows
+from .selections import Tables
 
 __all__ = ["ANY", "Branch", "branches"]
 
@@ -60,12 +60,12 @@ ANY: list[Branch] = [{}]
 """The condition that says nothing."""
 
 
-def branches(where: WhereNode, query: Query, vendor: str) -> list[Branch]:
-    """Return the facts about each alias of a query that is no combined one, by branches of a condition on them."""
-    found = _branches(where, query, vendor)
+def branches(where: WhereNode | None, tables: Tables, vendor: str) -> list[Branch]:
+    """Return the facts about each alias of a SELECT, by branches of the condition on its tuples."""
+    found = ANY if where is None else _branches(where, tables, vendor)
     if found == ANY:
         return found
-    links = [*_links(query, vendor)]
+    links = [*_links(tables, vendor)]
     return [_carried(branch, links) for branch in found]
 
 
@@ -80,12 +80,14 @@ class Link(NamedTuple):
     right: str
 
 
-def _links(query: Query, vendor: str) -> Iterator[Link]:
+def _links(tables: Tables, vendor: str) -> Iterator[Link]:
     """Yield the links along which facts are carried, those of an alias before those of what is joined to it."""
-    for alias, join in query.alias_map.items():
-        if type(join) is not Join or join.join_type not in (INNER, LOUTER) or not query.alias_refcount[alias]:
+    for alias, join in tables.items():
+        if type(join) is not Join or join.join_type not in (INNER, LOUTER):
             continue
-        above = query.alias_map[join.parent_alias]
+        # An alias that is not among them is one of a SELECT around this one.
+        if (above := tables.get(join.parent_alias)) is None:
+            continue
         # The types of Django 6.1 do not know it; before 6.0 it may be None.
         for left, right in getattr(join, "join_fields", None) or ():
             # The columns that narrow are those of a model's own table.
@@ -111,13 +113,13 @@ def _carried(branch: Branch, links: list[Link]) -> Branch:
     return {alias: frozenset(conditions.items()) for alias, conditions in facts.items()}
 
 
-def _branches(node: Any, query: Query, vendor: str) -> list[Branch]:
+def _branches(node: Any, tables: Tables, vendor: str) -> list[Branch]:
     """Return the branches of a condition's disjunction: a result's row meets all that one of them says."""
     if not isinstance(node, WhereNode):
-        return _of_lookup(node, query, vendor)
+        return _of_lookup(node, tables, vendor)
     if node.negated or node.connector not in (AND, OR) or not node.children:
         return ANY
-    parts = [_branches(child, query, vendor) for child in node.children]
+    parts = [_branches(child, tables, vendor) for child in node.children]
     if node.connector == OR:
         merged = [branch for part in parts for branch in part]
     else:
@@ -141,7 +143,7 @@ def _is_possible(branch: Branch) -> bool:
     return all(len({column for column, _ in conditions}) == len(conditions) for conditions in branch.values())
 
 
-def _of_lookup(lookup: Any, query: Query, vendor: str) -> list[Branch]:
+def _of_lookup(lookup: Any, tables: Tables, vendor: str) -> list[Branch]:
     """Return the values that a lookup lets a column have, as branches."""
     column = getattr(lookup, "lhs", None)
     if (
@@ -151,7 +153,7 @@ def _of_lookup(lookup: Any, query: Query, vendor: str) -> list[Branch]:
         or getattr(lookup, "bilateral_transforms", None)
     ):
         return ANY
-    join = query.alias_map.get(column.alias)
+    join = tables.get(column.alias)
     model = column.target.model
     name = column.target.column or ""
     known = rows.columns(model, vendor).get(name)
