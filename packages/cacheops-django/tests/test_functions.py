@@ -15,6 +15,7 @@ import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from closing import close
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.test import TestCase, override_settings
 from django.utils.functional import SimpleLazyObject
@@ -566,7 +567,7 @@ def iterate() -> Iterator[int]:
 def test_a_model_without_a_profile_needs_a_timeout() -> None:
     with override_settings(CACHEOPS={}):
         with pytest.raises(
-            ConfigurationError, match=r'testapp\.Tag has no profile .* "testapp\.tag": \{"timeout"'
+            ImproperlyConfigured, match=r'testapp\.Tag has no profile .* "testapp\.tag": \{"timeout"'
         ):
             tag_names()
         assert cached_as(Tag, timeout=60)(noting)() == 1

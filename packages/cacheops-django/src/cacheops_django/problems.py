@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from cacheops_core.errors import ConfigurationError
 
-__all__ = ["Problem", "Problems", "SettingsError", "nearest", "shown"]
+__all__ = ["NoProfile", "Problem", "Problems", "SettingsError", "nearest", "shown"]
 
 T = TypeVar("T")
 
@@ -43,6 +43,10 @@ class SettingsError(ConfigurationError, ImproperlyConfigured):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class NoProfile(ConfigurationError, ImproperlyConfigured):
+    """A model is to be cached for which ``CACHEOPS`` has no profile."""
 
 
 class Problems(list[Problem]):

@@ -24,6 +24,7 @@ from cacheops_core.profiles import parse_ops, parse_timeout
 
 from . import chains, conf, following, plans, reads, scopes, statements
 from .chains import chain_of
+from .problems import NoProfile
 from .reads import NOT_GIVEN, is_wanted, wish_of
 from .reasons import record
 from .snapshots import open_cursor
@@ -49,7 +50,7 @@ def cache(
     """
     model = self.model._meta
     if conf.current().profile_for(self.model) is None:
-        raise ConfigurationError(
+        raise NoProfile(
             f'cache() needs a profile of {model.label} in CACHEOPS: add "{model.label_lower}": {{"timeout": ...}}'
         )
     clone = _copy(self)

@@ -17,6 +17,7 @@ from cacheops_core.options import seconds
 from . import caches, conf, rows, tables
 from .fingerprints import Unfingerprintable
 from .plans import depends
+from .problems import NoProfile
 from .reads import NOT_GIVEN, wish_of
 from .reasons import Reason, Uncacheable
 
@@ -60,7 +61,7 @@ class Samples:
         model = model_of(sample)
         profile = conf.current().profile_for(model)
         if profile is None:
-            raise ConfigurationError(
+            raise NoProfile(
                 f"{model._meta.label} has no profile in CACHEOPS to take a timeout from: "
                 f'add "{model._meta.label_lower}": {{"timeout": ...}}, or give cached_as a timeout'
             )
