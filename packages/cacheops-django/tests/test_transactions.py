@@ -201,6 +201,14 @@ def test_statements_roll_back(end: str) -> None:
     assert is_settled()
 
 
+@pytest.mark.parametrize(
+    "statement", ["CREATE TEMPORARY TABLE passing (a int)", "DROP TEMPORARY TABLE passing"]
+)
+def test_a_temporary_table_ends_no_transaction_in_mysql(statement: str) -> None:
+    assert not transactions.COMMITS_IN_MYSQL.match(statement)
+    assert transactions.COMMITS_IN_MYSQL.match(statement.replace("TEMPORARY ", ""))
+
+
 def test_a_transaction_of_manual_mode_may_end_by_a_statement() -> None:
     transaction.set_autocommit(False)
     try:

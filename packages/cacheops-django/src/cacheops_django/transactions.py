@@ -46,9 +46,11 @@ COMMITS = re.compile(r"\s*(COMMIT|END)\b", re.I)
 ROLLS_BACK = re.compile(r"\s*(ROLLBACK|ABORT)\b(?!.*\bTO\b)", re.I | re.S)
 
 COMMITS_IN_MYSQL = re.compile(
-    r"\s*(CREATE|ALTER|DROP|RENAME|TRUNCATE|BEGIN|START|LOCK|UNLOCK|GRANT|REVOKE)\b", re.I
+    r"\s*((CREATE|DROP)\s+(?!TEMPORARY\b)|LOAD\s+INDEX|(ALTER|ANALYZE|BEGIN|CACHE|CHANGE|CHECK|FLUSH|GRANT|INSTALL|LOCK"
+    r"|OPTIMIZE|RENAME|REPAIR|RESET|REVOKE|START|STOP|TRUNCATE|UNINSTALL)\b)",
+    re.I,
 )
-"""What commits there by the way."""
+"""What commits there by the way: https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html."""
 
 SETS_ISOLATION = re.compile(r"\s*(SET|BEGIN|START)\b.*\bISOLATION\b", re.I | re.S)
 
