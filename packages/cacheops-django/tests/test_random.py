@@ -44,7 +44,7 @@ from testapp.models import (
 
 from cacheops_django import caches, scopes
 
-EXAMPLES = int(os.environ.get("CACHEOPS_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("CACHEOPS_TEST_EXAMPLES", "12"))
 
 # Few values of each kind, so that rows often meet the conditions of queries.
 NAMES, NUMBERS, KEYS, TRUTHS = ["a", "b"], [0, 1, 2], [1, 2, 3], [True, False]
