@@ -141,6 +141,15 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def django_tests(session: nox.Session) -> None:
+    """Run Django's own tests with everything cached, and compare each read with the database; see `-- --help`."""
+    django = django_for(str(session.python or THIS))
+    install_ours(session, EVERYTHING, django, "-rintegration-tests/requirements.txt")
+    with session.chdir("integration-tests"):
+        session.run("python", "-m", "django_tests", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, import directions, spelling and that all versions are equal."""
     session.install("ruff~=0.17.0", "import-linter~=2.16", "codespell~=2.4")
