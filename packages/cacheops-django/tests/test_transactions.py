@@ -17,7 +17,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.errors import BackendError
 from cacheops_core.stamps import GENERATION, NONCE
 from cacheops_core.testing import count_round_trips
-from cacheops_django import caches, reasons, transactions
+from cacheops_django import caches, plans, reasons, transactions
 from cacheops_django.invalidation import invalidate_obj
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -207,6 +207,34 @@ def test_statements_roll_back(end: str) -> None:
 def test_a_temporary_table_ends_no_transaction_in_mysql(statement: str) -> None:
     assert not transactions.COMMITS_IN_MYSQL.match(statement)
     assert transactions.COMMITS_IN_MYSQL.match(statement.replace("TEMPORARY ", ""))
+
+
+def test_old_values_are_read_in_a_transaction_that_a_statement_has_begun() -> None:
+    keep(lambda: list(Tag.objects.filter(name="t1")))
+    connection.__dict__.pop("_cacheops_statements", None)
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        rename()
+        Tag.objects.filter(name="t2").invalidated_update(name="again")
+        cursor.execute("COMMIT")
+    assert list(Tag.objects.filter(name="t1")) == []
+    assert connection.get_autocommit()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="other drivers take one statement at a time")
+def test_what_was_read_before_a_commit_that_is_not_recognized_is_not_served_after_it() -> None:
+    cache, found = caches.current(), plans.depends(Tag.objects.filter(pk=1))[1]
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        rename()
+        # Another process reads the old row, and stores it when all is over.
+        lookup = cache.fetch(b"reader", found)
+        assert lookup.head is not None
+        cursor.execute("SELECT 1; COMMIT")
+    cache.fill(lookup, "old")
+    assert not cache.fetch(b"reader", found).is_hit
+    assert one().name == "new"
+    assert is_settled()
 
 
 def test_a_transaction_of_manual_mode_may_end_by_a_statement() -> None:

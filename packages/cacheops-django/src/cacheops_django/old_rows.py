@@ -8,6 +8,7 @@ in the value only: to build and compile it anew takes longer than all the rest o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from django.db.models.sql.where import AND, WhereNode
 from .dependencies import refuse_unknown
 from .reasons import Uncacheable
 from .targets import AnyField, Target, Values
-from .transactions import Work
+from .transactions import Work, work_of
 
 MOST_ROWS = 10_000
 """Rows that one statement may change and still be tracked row by row."""
@@ -178,7 +179,8 @@ def _select(target: Target, source: Query, fields: Sequence[AnyField], limit: in
     if limit is not None:
         query.set_limits(high=limit)
     try:
-        found = list(query.get_compiler(target.using).results_iter())
+        with _known_to_django(target.connection):
+            found = list(query.get_compiler(target.using).results_iter())
     except EmptyResultSet:
         return []
     return [_by_column(fields, row) for row in found]
@@ -193,6 +195,17 @@ def _locking(target: Target, source: Query, fields: Sequence[AnyField]) -> Any:
     query.add_fields([field.attname for field in fields], allow_m2m=False)
     query.select_for_update = target.connection.features.has_select_for_update
     return query
+
+
+@contextmanager
+def _known_to_django(connection: Connection) -> Iterator[None]:
+    """Let Django ask for locks in a transaction that a statement has begun: it believes that each one commits."""
+    believed = connection.autocommit
+    connection.autocommit = believed and not work_of(connection).is_begun_by_statement
+    try:
+        yield
+    finally:
+        connection.autocommit = believed
 
 
 def _by_column(fields: Sequence[AnyField], row: Sequence[Any]) -> Values:
@@ -238,7 +251,8 @@ def _compiled(target: Target, lookup: Any, fields: Sequence[AnyField], limit: in
     query = _locking(target, query, fields)
     query.set_limits(high=limit)
     compiler = query.get_compiler(connection=target.connection)
-    sql, parameters = compiler.as_sql()
+    with _known_to_django(target.connection):
+        sql, parameters = compiler.as_sql()
     assert len(parameters) == 1, f"a plain lookup has one parameter, got {sql!r}"
     columns = [column for column, *_ in compiler.select[: compiler.col_count]]
     return Statement(sql, compiler, compiler.get_converters(columns))

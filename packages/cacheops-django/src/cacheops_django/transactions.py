@@ -1,8 +1,8 @@
 """What a connection has written and not yet invalidated; fences and releases around its COMMIT.
 
 The state lives on the connection, so that whatever ends a transaction (`atomic`, ``ATOMIC_REQUESTS``,
-``set_autocommit``, a plain ``commit()``) passes through the same lines. `patching` puts the functions that take
-``original`` around Django's own.
+``set_autocommit``, a plain ``commit()``, a ``COMMIT`` through a cursor) passes through the same lines. `patching`
+puts the functions that take ``original`` around Django's own.
 
 ``TestCase`` wraps each test in a transaction that it rolls back. What a test writes outside of any transaction
 of its own counts as committed: it is invalidated at once, and once more when ``TestCase`` rolls it back.
@@ -39,16 +39,20 @@ READS = re.compile(
 )
 """How statements begin that change no row."""
 
-BEGINS = re.compile(r"\s*(BEGIN|START\s+TRANSACTION)\b[^;]*;?\s*\Z", re.I)
+_BEFORE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+"""Space and comments, as some put them before each statement."""
 
-COMMITS = re.compile(r"\s*(COMMIT|END)\b", re.I)
+BEGINS = re.compile(_BEFORE + r"(BEGIN|START\s+TRANSACTION)\b[^;]*;?\s*\Z", re.I | re.S)
 
-ROLLS_BACK = re.compile(r"\s*(ROLLBACK|ABORT)\b(?!.*\bTO\b)", re.I | re.S)
+COMMITS = re.compile(_BEFORE + r"(COMMIT|END)\b", re.I | re.S)
+
+ROLLS_BACK = re.compile(_BEFORE + r"(ROLLBACK|ABORT)\b(?!.*\bTO\b)", re.I | re.S)
 
 COMMITS_IN_MYSQL = re.compile(
-    r"\s*((CREATE|DROP)\s+(?!TEMPORARY\b)|LOAD\s+INDEX|(ALTER|ANALYZE|BEGIN|CACHE|CHANGE|CHECK|FLUSH|GRANT|INSTALL|LOCK"
+    _BEFORE
+    + r"((CREATE|DROP)\s+(?!TEMPORARY\b)|LOAD\s+INDEX|(ALTER|ANALYZE|BEGIN|CACHE|CHANGE|CHECK|FLUSH|GRANT|INSTALL|LOCK"
     r"|OPTIMIZE|RENAME|REPAIR|RESET|REVOKE|START|STOP|TRUNCATE|UNINSTALL)\b)",
-    re.I,
+    re.I | re.S,
 )
 """What commits there by the way: https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html."""
 
@@ -333,7 +337,9 @@ def watch(execute: Callable[..., Any], sql: Any, params: Any, many: bool, contex
 def _outside_blocks(execute: Callable[..., Any], connection: Connection, text: str) -> Any:
     """Execute a statement that may begin or end a transaction past Django.
 
-    Where its end is not recognized, nobody has put up a fence, and what it has changed is dropped after the fact.
+    Where its end is not recognized, nobody has put up a fence, and what it has changed is dropped after the fact, but
+    before this returns. The story: R has read the old rows before the COMMIT, and stores them after it. They stand
+    under stamps that are dropped here, so that only who asks before the writer has returned is served them.
     """
     was_begun = work_of(connection).is_begun_by_statement
     end = _end_by(text, connection) if is_open(connection) else None
