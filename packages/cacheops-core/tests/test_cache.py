@@ -141,6 +141,16 @@ def test_one_that_was_there_is_reason_enough_to_wait_again(cache, redis_client):
     assert trips_of_asking(cache, redis_client, -1) == ONE_BY_ONE
 
 
+def test_a_hit_is_reason_enough_to_wait_again(cache, redis_client):
+    cache.get_or_compute("k", {"product": [{"id": -1}]}, int)
+    ask_in_vain(cache, IN_VAIN - 2)
+    assert cache.fetch("k", {"product": [{"id": -1}]}).is_hit
+    with count_round_trips(redis_client) as trips:
+        for number in (-2, -3):
+            cache.fetch("k", {"product": [{"id": number}]})
+    assert trips.sent == [("MGET",), ("EVALSHA",)] * 2
+
+
 def test_what_is_asked_by_another_field_is_another_thing(cache, redis_client):
     ask_in_vain(cache)
     assert trips_of_asking(cache, redis_client, -1, category=7) == ONE_BY_ONE
@@ -218,6 +228,15 @@ def test_stamps_are_known_since_this_process_saw_them_first(cache):
     cache.invalidate("product")
     third = cache.fetch("k", DRINKS)
     assert third.known_since > first.known_since
+
+
+def test_the_stamps_of_a_hit_are_known_too(redis_client):
+    before = Cache(redis_client)
+    before.fill(before.fetch("k", DRINKS), "rows")
+    cache = Cache(redis_client)
+    hit, miss = cache.fetch("k", DRINKS), cache.fetch("j", DRINKS)
+    assert hit.is_hit
+    assert hit.known_since == miss.known_since
 
 
 def test_stamps_that_are_not_remembered_are_known_anew(cache, monkeypatch):

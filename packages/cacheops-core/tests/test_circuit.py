@@ -207,6 +207,44 @@ def test_one_request_that_asks_several_times_waits_once(proxy, compute):
     me.close()
 
 
+def test_an_outage_costs_one_time_out_also_where_other_connections_are_at_hand(proxy, compute):
+    me = InThread(proxy.port, degrade=True)
+    me.cache.get_or_compute("k", DRINKS, compute)
+    idle = me.cache.driver._wire._idle
+    waiting = threading.Thread(target=me.cache.driver.execute, args=(Command("BLPOP", ("none", 0.1)),))
+    waiting.start()
+    wait_for(lambda: not idle)
+    assert me.cache.get_or_compute("k", DRINKS, compute) == 1
+    waiting.join()
+    assert len(idle) == 2
+    before = len(asked(proxy))
+    with proxy.trouble(Silent()):
+        assert [me.cache.get_or_compute("k", DRINKS, compute) for _ in range(3)] == [2, 3, 4]
+        assert len(asked(proxy)) == before + 1
+    me.close()
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_what_goes_wrong_with_a_hit_over_a_connection_at_hand_is_an_error(proxy, user, compute, kind):
+    me = user()
+    me.do("get_or_compute", "k", DRINKS, compute)
+    with proxy.trouble(ALL[kind]):
+        with pytest.raises(BackendError):
+            me.do("fetch", "k", DRINKS)
+        with pytest.raises(BackendError):
+            me.do("get_or_compute", "k", DRINKS, compute)
+    assert me.do("fetch", "k", DRINKS).is_hit
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_what_goes_wrong_with_a_hit_over_a_connection_at_hand_is_noted(proxy, user, compute, kind):
+    me = user(degrade=True)
+    me.do("get_or_compute", "k", DRINKS, compute)
+    with proxy.trouble(ALL[kind]):
+        assert not me.do("fetch", "k", DRINKS).is_hit
+        assert me.cache.circuit.is_open == (kind in LOSSES)
+
+
 def test_while_memory_is_out_hits_are_served(redis_server, redis_client, compute):
     cache = Cache(redis_client, degrade=True)
     cache.get_or_compute("k", DRINKS, compute)

@@ -12,12 +12,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
-from . import locks, near_subscription
+from . import flows, locks, near_subscription
 from .circuit import circuit_of
 from .clients import is_cluster
 from .dependents import Decorating
 from .drivers import SyncDriver
-from .errors import ConfigurationError
+from .errors import BackendError, ConfigurationError
 from .locks import Lock, Renewer
 from .lookups import NOT_GIVEN, Lookup, Samples
 from .menders import ThreadMender
@@ -84,8 +84,20 @@ class Cache(SimpleVerbs, Decorating):
         """
         lookup = self.looking_near(key, dependencies, timeout, near)
         if not lookup.is_hit:
-            self.driver.run(self.looking_farther(lookup))
+            self._look_farther(lookup)
         return lookup
+
+    def _look_farther(self, lookup: Lookup) -> None:
+        told = None
+        if self.may_ask_ahead(lookup):
+            try:
+                told = self.driver.ask(flows.reading(lookup.key, lookup.stamps))
+            except BackendError as error:
+                self.go_without(error)
+                return
+            if told is not None and self.is_served(lookup, told):
+                return
+        self.driver.run(self.looking_farther(lookup, told))
 
     def fetch_together(self, wanted: Iterable[tuple[Any, Samples, float | None]]) -> list[Lookup]:
         """Return what `fetch` returns for each key, dependencies and timeout, in one round trip.
@@ -120,7 +132,9 @@ class Cache(SimpleVerbs, Decorating):
         """
         lookup = self.looking_near(key, dependencies, timeout, near)
         if not lookup.is_hit:
-            flow = self.computing_farther(lookup, compute, lock, stale, told)
+            self._look_farther(lookup)
+        if not lookup.is_hit:
+            flow = self.computing_missed(lookup, compute, lock, stale, told)
             lookup.value = self.driver.run(flow)
         value: T = lookup.value
         return value

@@ -135,7 +135,9 @@ class AsyncCache(SimpleVerbs, Decorating):
         """As in `Cache`, with a ``compute`` that may be a coroutine function."""
         lookup = self.looking_near(key, dependencies, timeout, near)
         if not lookup.is_hit:
-            flow = self.computing_farther(lookup, compute, lock, stale, told)
+            await self.driver.run(self.looking_farther(lookup))
+        if not lookup.is_hit:
+            flow = self.computing_missed(lookup, compute, lock, stale, told)
             lookup.value = await self.driver.run(flow)
         value: T = lookup.value
         return value

@@ -58,12 +58,12 @@ class ComputingVerbs(Verbs):
 
         Whoever computes has ``told`` called with whether the answer was stored.
         """
-        lookup = self.looking_near(key, dependencies, timeout, near)
+        lookup = yield from self.looking_up(key, dependencies, timeout, near)
         if lookup.is_hit:
             return lookup.value
-        return (yield from self.computing_farther(lookup, compute, lock, stale, told))
+        return (yield from self.computing_missed(lookup, compute, lock, stale, told))
 
-    def computing_farther(
+    def computing_missed(
         self,
         lookup: Lookup,
         compute: Callable[[], Any],
@@ -71,11 +71,8 @@ class ComputingVerbs(Verbs):
         stale: float = 0.0,
         told: Callable[[bool], None] | None = None,
     ) -> Flow[Any]:
-        """Return what the server has, or else compute and store it: where this process has no copy."""
+        """Compute and store what is not stored, as its lookup has told."""
         lookup.told = told
-        yield from self.looking_farther(lookup)
-        if lookup.is_hit:
-            return lookup.value
         can_be_shared = lookup.head is not None or (stale and lookup.outdated is not None)
         if (lock or stale) and can_be_shared:
             return (yield from self._computing_once(lookup, compute, stale))

@@ -23,6 +23,7 @@ class Decorating(ComputingVerbs):
     """The decorators of a cache."""
 
     driver: Any
+    get_or_compute: Any
 
     @overload
     def cached(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
@@ -110,8 +111,7 @@ class Dependent:
 
     def get_or_compute(self, key: Any, _: Any, compute: Any, timeout: Any = NOT_GIVEN, **options: Any) -> Any:
         """Return what is stored for a call, or else compute and store it."""
-        flow = self._cache.computing(key, self._dependencies, compute, timeout, **options)
-        return self._cache.driver.run(flow)
+        return self._cache.get_or_compute(key, self._dependencies, compute, timeout, **options)
 
     def _getting(self, key: Any, default: Any) -> Flow[Any]:
         lookup = yield from self._cache.looking_up(key, self._dependencies)

@@ -81,9 +81,20 @@ class SyncDriver:
         except StopIteration as stop:
             return stop.value
 
-    def _answer(self, request: Any) -> Any:
+    def ask(self, request: Command) -> Any:
+        """Return the reply to a hit's one question, or None where a flow has to ask it; raise what `run` would.
+
+        To make a flow, and every flow that it is in, return such a reply costs as much as to ask for it.
+        """
+        wire = self._wire
+        if type(wire) is not Wire:
+            return None
+        reply = self._answer(request, wire.reading)
+        return None if reply is UNASKED or reply is LOST else reply
+
+    def _answer(self, request: Any, ask: Callable[[Any], Any] | None = None) -> Any:
         try:
-            return self.execute(request)
+            return (ask or self.execute)(request)
         except Exception as error:
             failed = failure(error, request)
             if failed is error:

@@ -94,9 +94,10 @@ not while a unit stands in ``f:{table}``.
 **What is not covered.** A double fault: a fence that was lost, to eviction or to a failover, *and* a release that
 never comes, as its writer was killed in between. A partitioned primary that goes on answering its clients, while
 another one has been made: two servers, one of which does not hear of the other's writes (``min-replicas-to-write``
-lets its writers fail before their COMMIT). A server that becomes a replica and is promoted again, or is replaced
-behind a proxy, under a connection that stays open: it is found out within a second or so, when the run is asked for
-again, but not before. A machine that is set back to an earlier image of its memory, with the same processes in it.
+lets its writers fail before their COMMIT), until a sentinel is asked, a second later (`runs`). A server that becomes
+a replica and is promoted again, or is replaced behind a proxy, under a connection that stays open: it is found out
+within a second or so, when the run is asked for again, but not before. A machine that is set back to an earlier image
+of its memory, with the same processes in it.
 
 Nothing here compares clocks of different machines, and nothing relies on two tables changing at once.
 """
@@ -181,14 +182,14 @@ class Acquired:
 
 def fetch(key: str, stamps: StampKeys) -> Flow[Found]:
     """Return the entry's payload if every stamp that it was computed under still stands."""
-    return _found(stamps, (yield _reading(key, stamps)))
+    return found(stamps, (yield reading(key, stamps)))
 
 
 def fetch_all(wanted: Iterable[tuple[str, StampKeys]]) -> Flow[list[Found]]:
     """Return what `fetch` returns for each entry, in one round trip."""
     wanted = list(wanted)
-    replies = yield tuple(_reading(key, stamps) for key, stamps in wanted)
-    return [_found(stamps, told) for (_, stamps), told in zip(wanted, replies, strict=True)]
+    replies = yield tuple(reading(key, stamps) for key, stamps in wanted)
+    return [found(stamps, told) for (_, stamps), told in zip(wanted, replies, strict=True)]
 
 
 def acquire(stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes) -> Flow[Acquired]:
@@ -205,17 +206,19 @@ def fetch_and_acquire(
     key: str, stamps: StampKeys, lifetime: int, max_schemes: int, nonce: bytes
 ) -> Flow[tuple[Found, Acquired]]:
     """Do both, one after the other, in one round trip: where there will hardly be an entry."""
-    told, *replies = yield (_reading(key, stamps), *_acquiring(stamps, lifetime, max_schemes, nonce))
-    return _found(stamps, told), _acquired(stamps, replies)
+    told, *replies = yield (reading(key, stamps), *_acquiring(stamps, lifetime, max_schemes, nonce))
+    return found(stamps, told), _acquired(stamps, replies)
 
 
-def _reading(key: str, stamps: StampKeys) -> Command:
+def reading(key: str, stamps: StampKeys) -> Command:
+    """Return the question of a hit: for an entry, and what it was stored under."""
     return Command("MGET", (key, *stamps.keys), tells_run=True)
 
 
-def _found(stamps: StampKeys, told: tuple[Any, Any]) -> Found:
-    run, (entry, *found) = told
-    head = stamps.head(found, run if isinstance(run, bytes) else run[1:])
+def found(stamps: StampKeys, told: tuple[Any, Any]) -> Found:
+    """Return what the reply to that question brought."""
+    run, (entry, *stood) = told
+    head = stamps.head(stood, run if isinstance(run, bytes) else run[1:])
     if entry is None:
         return Found(None, head)
     if not entry.startswith(FORMAT) or len(entry) < stamps.head_length:

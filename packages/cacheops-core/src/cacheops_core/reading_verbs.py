@@ -94,9 +94,37 @@ class ReadingVerbs:
                 lookup.value, lookup.is_hit = value, True
         return lookup
 
-    def looking_farther(self, lookup: Lookup) -> Flow[None]:
-        """Ask the server for what this process has no copy of."""
-        yield from self.unless_down(self._looking(lookup), None)
+    def looking_farther(self, lookup: Lookup, told: Any = None) -> Flow[None]:
+        """Ask the server for what this process has no copy of.
+
+        ``told`` is what it has said already, if it was asked ahead (`may_ask_ahead`).
+        """
+        yield from self.unless_down(self._looking(lookup, told), None)
+
+    def may_ask_ahead(self, lookup: Lookup) -> bool:
+        """Tell whether `looking_farther` would begin with the question of a hit, which may then be asked before."""
+        return (
+            lookup.near is False
+            and bool(lookup.stamps.keys)
+            and not self.circuit.is_open
+            and not self._owed.debts()
+            and not self._is_in_vain(lookup.stamps.shape)
+        )
+
+    def is_served(self, lookup: Lookup, told: Any) -> bool:
+        """Take what the server has said if it is a hit; return whether it is. All else is for `looking_farther`."""
+        found = flows.found(lookup.stamps, told)
+        if found.payload is None or found.head is None:
+            return False
+        try:
+            lookup.value = load(self.serializer, found.payload, (lookup.key, found.head))
+        except LoadError:
+            return False
+        lookup.head, lookup.is_hit = found.head, True
+        lookup.known_since = self._seen.get(found.head) or self._see(found.head)
+        if self._in_vain:
+            self._in_vain.pop(lookup.stamps.shape, None)
+        return True
 
     def looking_together(self, lookups: Sequence[Lookup]) -> Flow[None]:
         """Ask the server for several at once. Of all but the first, only what is there counts: no right to store.
@@ -151,14 +179,14 @@ class ReadingVerbs:
             content = value if loads is None else payload
             self.near.keep(lookup.ticket, lookup.head or b"", content, loads, len(payload), lifetime)
 
-    def _looking(self, lookup: Lookup) -> Flow[None]:
+    def _looking(self, lookup: Lookup, told: Any = None) -> Flow[None]:
         if lookup.near is not False:
             lookup.ticket = self.near.ticket(lookup.near, lookup.key, lookup.stamps)
         if not lookup.stamps.keys:
             yield from self._looking_for_a_value(lookup)
             return
         yield from self._settling()
-        found, acquired = yield from self._fetching(lookup)
+        found, acquired = yield from self._fetching(lookup, told)
         yield from self._going_by(lookup, found, acquired)
 
     def _looking_together(self, lookups: Sequence[Lookup]) -> Flow[None]:
@@ -222,7 +250,10 @@ class ReadingVerbs:
             log.warning("Entry %s counts as a miss: %s", name, error)
             return None, False
 
-    def _fetching(self, lookup: Lookup) -> Flow[tuple[flows.Found, flows.Acquired | None]]:
+    def _is_in_vain(self, shape: Hashable) -> bool:
+        return bool(self._in_vain) and self._in_vain.get(shape, 0) >= IN_VAIN and self.may_acquire_ahead
+
+    def _fetching(self, lookup: Lookup, told: Any) -> Flow[tuple[flows.Found, flows.Acquired | None]]:
         """Ask for the entry; where there has been nothing for long, acquire its stamps in the same round trip.
 
         That is when everybody asks for what nobody has asked for lately: a crawler, or a cache that was emptied. Who
@@ -231,7 +262,9 @@ class ReadingVerbs:
         stamps, shape = lookup.stamps, lookup.stamps.shape
         acquired: flows.Acquired | None = None
         in_vain = self._in_vain.get(shape, 0) if self._in_vain else 0
-        if in_vain < IN_VAIN or not self.may_acquire_ahead:
+        if told is not None:
+            found = flows.found(stamps, told)
+        elif not self._is_in_vain(shape):
             found = yield from flows.fetch(lookup.key, stamps)
         else:
             # Should it fail where to read would not, the next one only reads.
@@ -316,10 +349,14 @@ class ReadingVerbs:
         try:
             return (yield from flow)
         except BackendError as error:
-            if not self.options.degrade:
-                raise
-            self.circuit.failed(error)
+            self.go_without(error)
             return otherwise
+
+    def go_without(self, error: BackendError) -> None:
+        """Note that the server has failed, if we are to go on without; else raise the error."""
+        if not self.options.degrade:
+            raise error
+        self.circuit.failed(error)
 
     def _is_cut_off(self) -> bool:
         """Tell whether the server is not to be asked."""

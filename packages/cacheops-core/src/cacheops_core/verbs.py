@@ -49,9 +49,7 @@ class Verbs(ReadingVerbs):
         try:
             yield from self._releasing(uuid4().hex, changes)
         except BackendError as error:
-            if not self.options.degrade:
-                raise
-            self.circuit.failed(error)
+            self.go_without(error)
 
     def sweeping(self) -> Flow[None]:
         """Drop all that is stored below the prefix, and every copy of it."""
