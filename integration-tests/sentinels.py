@@ -21,7 +21,7 @@ to have heard something in the last five pings before they promote it, and ask i
 def sentinels(primary: Server, number: int) -> Iterator[list[int]]:
     """Run several for the duration of the block, which decide by majority, and yield their ports."""
     with ExitStack() as stack:
-        ports = [stack.enter_context(sentinel(primary, number // 2 + 1, 600)) for _ in range(number)]
+        ports = [stack.enter_context(sentinel(primary, number // 2 + 1, 1100)) for _ in range(number)]
         for port in ports:
             with redis.Redis(port=port) as client:
                 client.execute_command("SENTINEL DEBUG", *HASTE)

@@ -39,7 +39,6 @@ def clustered(binary: str) -> Iterator[Clustered]:
         cluster_node_timeout=500,
         cluster_require_full_coverage="no",
         cluster_replica_validity_factor=0,
-        repl_diskless_sync_delay=0,
     ) as cluster:
         yield Clustered(cluster)
 
@@ -107,6 +106,18 @@ def fail_over(stage: Stage) -> None:
         wait_for(partial(is_whole, cluster))
 
 
+def pause(stage: Stage) -> None:
+    """Let a primary answer nobody until its replica has taken over; it goes on as a primary until it is told."""
+    cluster = cast(Clustered, stage.site).cluster
+    while stage.wait(0.3, 0.8):
+        node = stage.random.choice(primaries(cluster))
+        with stage.fault("primary paused"):
+            others = [one for one in cluster.nodes if one is not node]
+            with node.paused():
+                wait_for(partial(are_led_by, 3, others))
+            wait_for(partial(is_whole, cluster))
+
+
 def reshard(stage: Stage) -> None:
     """Move the slot of a table to another node, one key after the other."""
     cluster = cast(Clustered, stage.site).cluster
@@ -154,6 +165,13 @@ FAILOVER = Scenario(
     short=6.0,
 )
 
+PAUSE = replace(
+    FAILOVER,
+    name="cluster-pause",
+    story="a primary of a cluster hangs until its replica has taken over, and then goes on until it is told",
+    fault=pause,
+)
+
 RESHARDING = replace(
     FAILOVER.strict(),
     name="cluster-resharding",
@@ -162,4 +180,4 @@ RESHARDING = replace(
     short=3.0,
 )
 
-SCENARIOS = [FAILOVER, FAILOVER.strict(), RESHARDING]
+SCENARIOS = [FAILOVER, FAILOVER.strict(), PAUSE, PAUSE.strict(), RESHARDING]

