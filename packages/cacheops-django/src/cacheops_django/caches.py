@@ -80,7 +80,7 @@ def of(tables: Iterable[str], using: str, func: Any = None) -> Cache:
     """Return the cache for what depends on these tables; raise `MixedPrefixes` if they have not one prefix."""
     prefix = conf.current().prefix
     if isinstance(prefix, str):
-        return _under(prefix)
+        return under(prefix)
     # Whoever writes knows of no function, so what is to be found by writes is not kept by function either.
     found = {table: prefix(PrefixQuery([table], [using])) for table in tables}
     if len(set(found.values())) > 1:
@@ -89,19 +89,19 @@ def of(tables: Iterable[str], using: str, func: Any = None) -> Cache:
             f"CACHEOPS_PREFIX must be one for all tables that a result depends on, got {told}. Let it depend on "
             f"query.dbs or on the tenant, or have it look in query.tables for those that are read together"
         )
-    return _under(next(iter(found.values())) if found else prefix(PrefixQuery([], [using], func)))
+    return under(next(iter(found.values())) if found else prefix(PrefixQuery([], [using], func)))
 
 
 def everyone() -> list[Cache]:
     """Return the caches under all prefixes that there are at the moment: of each table, and of no table."""
     prefix = conf.current().prefix
     if isinstance(prefix, str):
-        return [_under(prefix)]
+        return [under(prefix)]
     found = {prefix(PrefixQuery([table], [using])) for table in known_tables() for using in connections}
     # A prefix by query.table has no answer where there is none, and so nothing is kept there.
     with suppress(ConfigurationError):
         found.add(prefix(PrefixQuery([], [DEFAULT_DB_ALIAS])))
-    return [_under(one) for one in sorted(found)]
+    return [under(one) for one in sorted(found)]
 
 
 def by_changes(changes: Sequence[Change], using: str) -> Iterator[tuple[Cache, list[Change]]]:
@@ -126,13 +126,13 @@ def current() -> Cache:
 
 def beside(name: str) -> Cache:
     """Return a cache on the same server whose keys are apart from all others of the project."""
-    return _under(f"{current().options.prefix}{name}:")
+    return under(f"{current().options.prefix}{name}:")
 
 
 def of_counters() -> Cache:
     """Return the cache beside whose keys all processes count: one, whatever the prefix is a function of."""
     prefix = conf.current().prefix
-    return _under(prefix if isinstance(prefix, str) else CacheOptions().prefix)
+    return under(prefix if isinstance(prefix, str) else CacheOptions().prefix)
 
 
 def owes() -> bool:
@@ -141,7 +141,8 @@ def owes() -> bool:
     return made is not None and any(cache._owed.debts() for cache in made.by_prefix.values())
 
 
-def _under(prefix: str) -> Cache:
+def under(prefix: str) -> Cache:
+    """Return the cache of what has this prefix."""
     made = _made
     if made is None or made.settings is not conf.current() or made.pid != os.getpid():
         made = _make()

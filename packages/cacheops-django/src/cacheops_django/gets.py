@@ -204,9 +204,9 @@ def _short(
 def _found(way: Way, cache: Cache, value: Any) -> Any:
     near: Any = (way, value) if way.plan.is_near else False
     found = cache.near.get(near) if near else MISS
-    if found is MISS or not _is_one(way, found):
+    if found is MISS or not way.layout.fits_one(found):
         lookup = cache.fetch(way.key(value), way.dependencies(value), way.timeout, near=near)
-        if not lookup.is_hit or not _is_one(way, lookup.value):
+        if not lookup.is_hit or not way.layout.fits_one(lookup.value):
             return _missed(way, cache, value, lookup)
         found = lookup.value
     way.plan.tally.hits += 1
@@ -246,11 +246,10 @@ def _not_one(model: Any, rows: int) -> Exception:
     )
 
 
-def _is_one(way: Way, found: Any) -> bool:
-    return way.layout.fits(found) and len(found) == 1
-
-
 def _cache_of(way: Way) -> Cache | None:
+    prefix = way.settings.prefix
+    if isinstance(prefix, str):
+        return caches.under(prefix)
     try:
         return caches.of(way.tables, way.settings.primary_of(way.using))
     except caches.MixedPrefixes:

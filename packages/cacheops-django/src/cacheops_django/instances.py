@@ -101,6 +101,12 @@ class Layout:
             type(rows) is tuple and set(map(type, rows)) <= {tuple} and set(map(len, rows)) <= {self._width}
         )
 
+    def fits_one(self, rows: Any) -> bool:
+        """Tell whether they fit, and are one."""
+        return (
+            type(rows) is tuple and len(rows) == 1 and type(rows[0]) is tuple and len(rows[0]) == self._width
+        )
+
     def objects(self, model: type[Model], using: str, rows: Sequence[Row], fetch_mode: Any) -> list[Any]:
         """Return the objects that Django makes of these rows of a queryset, without what it knows beside them."""
         if not self._is_plain or any(map(_is_listened_to, self._models)):
@@ -118,13 +124,12 @@ class Part:
     """The columns of one model in a row, and what is selected along with it."""
 
     model: type[Model]
-    names: tuple[str, ...]
     values: Callable[[Row], Row]
     """Takes the model's columns out of a row."""
     key: int
     """The one among them that is NULL where there is no object."""
-    references: tuple[int, ...]
-    """Those that refer to other objects."""
+    fill: Callable[..., list[Any]]
+    """Makes objects of these columns."""
     set_here: Callable[[Model, Model | None], None]
     """Tells an object what belongs to it."""
     set_there: Callable[[Model, Model], None]
@@ -148,10 +153,9 @@ class Part:
         ordered = tuple(field.attname for field in model._meta.concrete_fields if field.attname in names)
         return cls(
             model,
-            ordered,
             values,
             names.index(model._meta.pk_fields[0].attname),
-            tuple(place for place, name in enumerate(ordered) if _is_reference(model, name)),
+            filler(ordered, tuple(at for at, name in enumerate(ordered) if _is_reference(model, name))),
             info.get("local_setter", _tell_nobody),
             info.get("remote_setter", _tell_nobody),
             tuple(cls.of(related, select) for related in info.get("related_klass_infos", ())),
@@ -182,8 +186,7 @@ class Part:
         return objects
 
     def _filled(self, rows: Sequence[Row], using: str, fetch_mode: Any) -> list[Any]:
-        fill = filler(self.names, self.references, fetch_mode is not None)
-        objects = fill(map(self.values, rows), self.model, using, fetch_mode)
+        objects = self.fill(map(self.values, rows), self.model, using, fetch_mode)
         if getattr(fetch_mode, "track_peers", False):
             peers = [weakref.ref(made) for made in objects]
             for made in objects:
@@ -192,8 +195,8 @@ class Part:
 
 
 @lru_cache(maxsize=4096)
-def filler(names: tuple[str, ...], references: tuple[int, ...], has_mode: bool) -> Callable[..., list[Any]]:
-    """Return a function that makes objects whose attributes have these names.
+def filler(names: tuple[str, ...], references: tuple[int, ...]) -> Callable[..., list[Any]]:
+    """Return a function that makes objects whose attributes have these names; some of these refer to other objects.
 
     It is written out for the names, as the functions of dataclasses are, which takes half the time of a loop over them.
     """
@@ -208,7 +211,7 @@ def filler(names: tuple[str, ...], references: tuple[int, ...], has_mode: bool) 
         f"    if {refers}: state.fields_cache = {{}}" if refers else "",
         "    state.adding = False",
         "    state.db = using",
-        "    state.fetch_mode = fetch_mode" if has_mode else "",
+        "    state.fetch_mode = fetch_mode" if hasattr(ModelState, "fetch_mode") else "",
         "    made = new(model)",
         "    made._state = state",
         "    attributes = made.__dict__",
