@@ -69,9 +69,16 @@ def _others(port: int) -> int:
         return int(client.sentinel_master(SERVICE)["num-other-sentinels"])
 
 
-def use_sentinel(port: int) -> None:
-    """Have this process of the project ask a sentinel where its server is, and go on while there is none."""
+def use_sentinel(*ports: int) -> None:
+    """Have this process of the project ask sentinels where its server is, and go on while there is none."""
     from django.test import override_settings
 
-    where = {"locations": [("127.0.0.1", port)], "service_name": SERVICE, "db": 0}
+    where = {"locations": [("127.0.0.1", port) for port in ports], "service_name": SERVICE, "db": 0}
     override_settings(CACHEOPS_REDIS=None, CACHEOPS_SENTINEL=where, CACHEOPS_DEGRADE_ON_FAILURE=True).enable()
+
+
+def findings_about_sentinels() -> list[tuple[str, str]]:
+    """Return what the doctor says of them: how bad it is, and in which words."""
+    from cacheops_django.doctor import examine
+
+    return [(one.level, one.says) for one in examine() if one.subject == "sentinels"]

@@ -1,12 +1,14 @@
 """The bench measures what it says: a short run of it, and what it makes of its slices."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from subprocess import run
 from typing import Any
 
 import pytest
+from databases import why_not
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
@@ -90,13 +92,23 @@ def test_who_answers_wrongly_is_not_measured():
     assert mistakes[0].startswith("ours")
 
 
-def test_a_short_run_measures_hits_writes_and_bytes(tmp_path: Path):
-    chosen = ["--contenders=none,ours", "--only=get,cached_as,save,save_100,bytes", "--slices=2"]
-    file = tmp_path / "found.json"
-    command = [sys.executable, str(BENCHMARKS / "run.py"), "--source", f"--json={file}", *chosen]
+def a_short_run(file: Path, *chosen: str) -> Any:
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "run.py"),
+        "--source",
+        f"--json={file}",
+        "--slices=2",
+        *chosen,
+    ]
     ended = run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    found = json.loads(file.read_text())
+    return json.loads(file.read_text())
+
+
+def test_a_short_run_measures_hits_writes_and_bytes(tmp_path: Path):
+    chosen = "get,cached_as,save,save_100,bytes"
+    found = a_short_run(tmp_path / "found.json", "--contenders=none,ours", f"--only={chosen}")
     assert found["mistakes"] == []
     by_name = {one["operation"]: one["ours"] for one in found["results"]}
     assert {name: by_name[name]["trips"] for name in ("get", "cached_as", "save")} == {
@@ -106,3 +118,21 @@ def test_a_short_run_measures_hits_writes_and_bytes(tmp_path: Path):
     }
     assert all(one["cpu"] > 0 for one in by_name.values())
     assert 100 < found["bytes_per_entry"]["get"]["ours"] < 2000
+
+
+@pytest.mark.skipif(why_not("postgresql") is not None, reason="there is no PostgreSQL, as is told at the end")
+def test_a_short_run_measures_on_postgresql_too(tmp_path: Path):
+    found = a_short_run(
+        tmp_path / "found.json", "--contenders=ours", "--only=get,save", "--database=postgresql"
+    )
+    assert found["mistakes"] == []
+    assert {one["operation"]: one["ours"]["trips"] for one in found["results"]} == {"get": 1, "save": 2}
+
+
+def test_a_run_without_its_database_says_what_to_do(tmp_path: Path):
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--source", "--only=get", "--contenders=ours"]
+    nowhere = os.environ | {"CACHEOPS_TEST_POSTGRES_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    ended = run([*command, "--database=postgresql"], capture_output=True, text=True, check=False, env=nowhere)
+    assert ended.returncode == 1
+    assert "there is no PostgreSQL at postgresql://nobody@127.0.0.1:1/none" in ended.stdout
+    assert "nothing to measure" in ended.stderr

@@ -14,12 +14,12 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from processes import Actor
 from project.shop import actions
-from sentinels import SERVICE, primary_of, sentinel, use_sentinel
+from sentinels import SERVICE, findings_about_sentinels, primary_of, sentinel, use_sentinel
 
 from cacheops_core import wires
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
-from cacheops_core.testing import Server, start_server, wait_for
+from cacheops_core.testing import Server, free_port, start_server, wait_for
 from cacheops_core.testing.contract import Awaited
 
 pytestmark = pytest.mark.one_database
@@ -84,6 +84,19 @@ def test_another_server_takes_over(process: Actor, primary: Server, replica: Ser
         assert process.do(actions.read_all, [here, there], pk) == process.do(
             actions.all_truth, [here, there], pk
         )
+
+
+def test_the_doctor_looks_at_the_sentinels(process: Actor, primary: Server):
+    with sentinel(primary, patience=1500) as patient, sentinel(primary, patience=800) as hasty:
+        process.do(use_sentinel, patient, hasty, free_port())
+        fine, too_soon, away = process.do(findings_about_sentinels)
+    assert fine == ("ok", f"Sentinel 1 knows {SERVICE}.")
+    assert too_soon == (
+        "warning",
+        "Sentinel 2 takes a server for dead that has not answered for 800 ms.",
+    )
+    assert away[0] == "warning"
+    assert away[1].startswith("Sentinel 3 does not answer: ")
 
 
 # A primary whose place another one has taken, and that has not been told

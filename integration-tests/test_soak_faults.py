@@ -24,6 +24,7 @@ SHORT = {
     "network": "sqlite-wal",
     "network-strict": "postgresql",
     "sentinel-failover-strict": "sqlite-wal",
+    "sentinel-pause": "postgresql",
     "cluster-failover": "mariadb",
     "cluster-resharding": "sqlite-wal",
 }

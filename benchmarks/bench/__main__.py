@@ -164,6 +164,8 @@ def open_sites(
             console.print(f"[yellow]{name} does not start:[/] {str(error).strip().splitlines()[-1]}")
         else:
             report.about["contenders"].append(name)  # type: ignore[attr-defined]
+    if not sites:
+        raise SystemExit("no contender starts, so there is nothing to measure")
     return sites
 
 

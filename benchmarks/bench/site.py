@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from .contenders import CONTENDERS, Contender, environment, interpreter
+from .databases import Description, postgresql, sqlite
 from .processes import Process, WorkerFailed, running
 from .proxy import Proxy
 
@@ -78,6 +79,7 @@ class Grounds:
         self._database, self._source = database, source
         self._client: redis.Redis = server.client(socket_timeout=None)
         self._stack = ExitStack()
+        self._databases: dict[str, Description] = {}
 
     def __enter__(self) -> Grounds:
         return self
@@ -89,6 +91,10 @@ class Grounds:
     def open(self, name: str, proxy: Proxy) -> Site:
         """Start a contender's site, with all rows in its database; raises `WorkerFailed` if it does not start."""
         contender, number = CONTENDERS[name], list(CONTENDERS).index(name)
+        is_file = self._database == "sqlite"
+        self._databases[name] = (
+            sqlite(self._folder, name) if is_file else self._stack.enter_context(postgresql())
+        )
         process = self.process(name, self._server.port)
         process.do("create")
         return Site(contender, process, self.process(name, proxy.port), self._client, number)
@@ -114,24 +120,7 @@ class Grounds:
     def environ(self, name: str) -> dict[str, str]:
         """Return the environment of a contender's processes, but for the server."""
         found = environment(CONTENDERS[name], source=self._source)
-        return found | {"BENCH_DATABASE": json.dumps(self._described(name)), "BENCH_REDIS": self._server.url}
-
-    def _described(self, name: str) -> dict[str, Any]:
-        if self._database == "sqlite":
-            # What a disk does would be measured otherwise, and is the same for all.
-            settings = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"
-            return {
-                "ENGINE": "django.db.backends.sqlite3",
-                "NAME": str(self._folder / f"{name}.sqlite3"),
-                "OPTIONS": {"init_command": settings, "timeout": 20},
-            }
-        return {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": f"cacheops_bench_{name.replace('.', '_')}",
-            "USER": "postgres",
-            "HOST": "127.0.0.1",
-            "CONN_MAX_AGE": None,
-        }
+        return found | {"BENCH_DATABASE": json.dumps(self._databases[name]), "BENCH_REDIS": self._server.url}
 
 
 __all__ = ["Grounds", "Site", "WorkerFailed"]

@@ -12,6 +12,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.clients import is_cluster
 from cacheops_core.errors import BackendError
 from cacheops_core.flows import Command, Flow
+from cacheops_core.runs import REFRESH
 
 from .words import duration, size
 
@@ -142,6 +143,30 @@ def _role(cache: Cache, info: Info) -> Iterator[Finding]:
         yield Finding("error", "role", "The server is a replica, which takes no writes.", remedy)
 
 
+def _sentinels(cache: Cache, info: Info) -> Iterator[Finding]:
+    pool: Any = getattr(cache.driver.client, "connection_pool", None)
+    if (manager := getattr(pool, "sentinel_manager", None)) is None:
+        return
+    for number, sentinel in enumerate(manager.sentinels, 1):
+        try:
+            patience = int(sentinel.sentinel_master(pool.service_name)["down-after-milliseconds"])
+        except Exception as error:  # of whichever client it is
+            remedy = (
+                "Start it, or name those that run: with fewer of them nobody replaces a primary that dies."
+            )
+            yield Finding("warning", "sentinels", f"Sentinel {number} does not answer: {error}", remedy)
+            continue
+        if patience > 1000 * REFRESH:
+            yield Finding("ok", "sentinels", f"Sentinel {number} knows {pool.service_name}.")
+        else:
+            says = f"Sentinel {number} takes a server for dead that has not answered for {patience} ms."
+            remedy = (
+                f"Set down-after-milliseconds to more than {1000 * REFRESH:.0f}: a connection asks that often "
+                f"whether its server is still the primary."
+            )
+            yield Finding("warning", "sentinels", says, remedy)
+
+
 def _persistence(cache: Cache, info: Info) -> Iterator[Finding]:
     kinds = ["a log (appendonly)"] if info.fields.get("aof_enabled") == "1" else []
     if _snapshots(cache, info):
@@ -151,8 +176,8 @@ def _persistence(cache: Cache, info: Info) -> Iterator[Finding]:
         return
     says = f"The server keeps what it holds on disk, in {' and '.join(kinds)}."
     remedy = (
-        'Set save "" and appendonly no. After a crash it would come back with results and stamps of an earlier '
-        "moment, and not know what has changed since."
+        'Set save "" and appendonly no. What it brings back after a crash may have been dropped since, and is not '
+        "served, so that it only takes time and memory."
     )
     yield Finding("warning", "persistence", says, remedy)
 
@@ -193,6 +218,7 @@ _LOOKS: tuple[Callable[[Cache, Info], Iterator[Finding]], ...] = (
     _version,
     _role,
     _cluster,
+    _sentinels,
     _persistence,
     _memory,
 )
