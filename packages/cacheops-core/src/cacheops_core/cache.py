@@ -88,6 +88,7 @@ class Cache(SimpleVerbs, Decorating):
         return lookup
 
     def _look_farther(self, lookup: Lookup) -> None:
+        # A hit without a flow, mostly. A miss goes on from what was told.
         told = None
         if self.may_ask_ahead(lookup):
             try:

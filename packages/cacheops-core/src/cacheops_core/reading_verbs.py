@@ -102,7 +102,10 @@ class ReadingVerbs:
         yield from self.unless_down(self._looking(lookup, told), None)
 
     def may_ask_ahead(self, lookup: Lookup) -> bool:
-        """Tell whether `looking_farther` would begin with the question of a hit, which may then be asked before."""
+        """Tell whether `looking_farther` would begin with the question of a hit, which may then be asked before.
+
+        Should another thread owe something from here on, that changes nothing: its write has not returned yet.
+        """
         return (
             lookup.near is False
             and bool(lookup.stamps.keys)
