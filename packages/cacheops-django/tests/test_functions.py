@@ -369,6 +369,13 @@ def test_the_timeout_may_come_first(timeout: Any) -> None:
 
 
 @pytest.mark.django_db
+def test_extra_may_come_after_the_timeout() -> None:
+    one, same, other = (cached(60, extra)(doubled.__wrapped__) for extra in ("a", "a", "b"))
+    assert [one(2), same(2), other(2)] == [4, 4, 4]
+    assert calls == [2, 2]
+
+
+@pytest.mark.django_db
 def test_decorators_above_hand_on_what_a_cached_function_can() -> None:
     @wraps(doubled)
     def above(*args: Any) -> Any:

@@ -162,6 +162,14 @@ def test_the_timeout_may_come_first() -> None:
     assert made["numbered"] == 1
 
 
+def test_extra_may_come_after_the_timeout() -> None:
+    one, same, other = (cached_view(60, extra)(numbered) for extra in ("a", "a", "b"))
+    request = RequestFactory().get("/")
+    assert one(request, 1).content == same(request, 1).content
+    other(request, 1)
+    assert made["numbered"] == 2
+
+
 def test_decorators_above_hand_on_what_a_cached_view_can() -> None:
     view: Any = require_GET(cached_view(60)(numbered))
     request = RequestFactory().get("/")

@@ -263,6 +263,14 @@ def test_the_decorator_is_written_in_three_ways(cache):
     assert len(files(cache)) == 1
 
 
+def test_extra_may_come_after_the_timeout(cache):
+    def one():
+        return 1
+
+    assert [cache.cached(60, extra)(one)() for extra in ("a", "a", "b")] == [1, 1, 1]
+    assert len(files(cache)) == 2
+
+
 def test_a_wrong_timeout_is_refused_where_it_is_written(cache):
     with pytest.raises(ConfigurationError, match="timeout must be"):
         cache.cached(timeout=-1)

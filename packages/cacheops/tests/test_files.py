@@ -74,7 +74,7 @@ def test_results_of_functions_are_kept_in_files() -> None:
 
 
 def test_the_timeout_of_a_function_may_stand_alone() -> None:
-    @file_cache.cached(0.5)
+    @file_cache.cached(0.5, "of three")
     def tripled(number: int) -> int:
         return number * 3
 
@@ -93,7 +93,7 @@ def test_answers_of_views_are_kept_in_files_and_by_what_they_vary_by() -> None:
 
 
 def test_the_timeout_of_a_view_may_stand_alone_and_a_function_be_its_extra() -> None:
-    @file_cache.cached_view(60, extra=lambda request: request.tenant)
+    @file_cache.cached_view(60, lambda request: request.tenant)
     def of_tenant(request: Any) -> HttpResponse:
         return HttpResponse(request.tenant)
 

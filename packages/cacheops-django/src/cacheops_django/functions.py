@@ -178,9 +178,9 @@ def cached(func: Callable[P, R], /) -> CachedFunction[P, R]: ...
 def cached(
     func: float | timedelta | None = None,
     /,
+    extra: Any = ...,
     *,
     timeout: Any = ...,
-    extra: Any = ...,
     lock: bool = ...,
     stale: float = ...,
     near: bool = ...,
@@ -190,16 +190,16 @@ def cached(
 def cached(
     func: Callable[..., Any] | float | timedelta | None = None,
     /,
+    extra: Any = None,
     *,
     timeout: Any = None,
-    extra: Any = None,
     lock: bool = False,
     stale: float = 0.0,
     near: bool = False,
 ) -> Any:
     """Keep the results of a function for ``timeout`` seconds, for ever if that is None.
 
-    The timeout may also come first: ``@cached(60)``. Results know nothing of the database: inside a transaction
+    The timeout may also come first, and ``extra`` then: ``@cached(60)``. Results know nothing of the database: inside a transaction
     they are served and kept as anywhere. With ``near`` this process keeps copies of its own.
     """
     function, timeout = function_and_timeout(func, timeout)

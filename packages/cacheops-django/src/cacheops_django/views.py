@@ -171,9 +171,9 @@ def cached_view(view: Callable[P, R], /) -> CachedView[P, R]: ...
 def cached_view(
     view: float | timedelta | None = None,
     /,
+    extra: Any = ...,
     *,
     timeout: Any = ...,
-    extra: Any = ...,
     lock: bool = ...,
     stale: float = ...,
 ) -> ViewDecorator: ...
@@ -182,9 +182,9 @@ def cached_view(
 def cached_view(
     view: Callable[..., Any] | float | timedelta | None = None,
     /,
+    extra: Any = None,
     *,
     timeout: Any = None,
-    extra: Any = None,
     lock: bool = False,
     stale: float = 0.0,
 ) -> Any:

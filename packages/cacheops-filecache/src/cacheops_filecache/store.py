@@ -179,10 +179,10 @@ class FileCache:
 
     @overload
     def cached(
-        self, timeout: float | timedelta | None = ..., *, extra: Any = ..., lock: bool = ...
+        self, timeout: float | timedelta | None = ..., extra: Any = ..., *, lock: bool = ...
     ) -> Decorator: ...
 
-    def cached(self, timeout: Any = NOT_GIVEN, *, extra: Any = None, lock: bool = False) -> Any:
+    def cached(self, timeout: Any = NOT_GIVEN, extra: Any = None, *, lock: bool = False) -> Any:
         """Make a function keep its results here, by its arguments; also without parentheses.
 
         ``extra`` is anything else that they depend on. With ``lock``, one of all processes computes.

@@ -55,24 +55,25 @@ class ProjectFileCache:
 
     @overload
     def cached(
-        self, timeout: float | timedelta | None = ..., *, extra: Any = ..., lock: bool = ...
+        self, timeout: float | timedelta | None = ..., extra: Any = ..., *, lock: bool = ...
     ) -> Decorator: ...
 
-    def cached(self, timeout: Any = NOT_GIVEN, **options: Any) -> Any:
+    def cached(self, timeout: Any = NOT_GIVEN, extra: Any = None, **options: Any) -> Any:
         """Keep the results of a function in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
         kept = _Switched(self)
         if callable(timeout) or isinstance(timeout, classmethod | staticmethod):
             return decorators.cached(kept, timeout)
         given = {} if timeout is NOT_GIVEN else {"timeout": timeout}
-        return decorators.cached(kept, **given, **options)
+        return decorators.cached(kept, extra=extra, **given, **options)
 
-    def cached_view(self, view: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    def cached_view(
+        self, view: Callable[..., Any] | float | timedelta | None = None, /, extra: Any = None, **options: Any
+    ) -> Any:
         """Keep the answers of a view in files: ``timeout``, ``extra`` and ``lock`` are as elsewhere."""
-        view, timeout = function_and_timeout(view, options.pop("timeout", NOT_GIVEN))
+        function, timeout = function_and_timeout(view, options.pop("timeout", NOT_GIVEN))
         given = {} if timeout is NOT_GIVEN else {"timeout": timeout}
-        extra = options.pop("extra", None)
         decorate = decorator(SimpleShelf(self, **given, **options), extra)
-        return decorate if view is None else decorate(view)
+        return decorate if function is None else decorate(function)
 
     def lock(self, name: Any) -> AbstractContextManager[None]:
         """Let one thread of one process at a time in."""
