@@ -199,8 +199,8 @@ def cached(
 ) -> Any:
     """Keep the results of a function for ``timeout`` seconds, for ever if that is None.
 
-    The timeout may also come first, and ``extra`` then: ``@cached(60)``. Results know nothing of the database: inside a transaction
-    they are served and kept as anywhere. With ``near`` this process keeps copies of its own.
+    The timeout may also come first, and ``extra`` then: ``@cached(60)``. Results know nothing of the database: inside a
+    transaction they are served and kept as anywhere. With ``near`` this process keeps copies of its own.
     """
     function, timeout = function_and_timeout(func, timeout)
     decorate = decorator(Results((), timeout, lock=lock, stale=stale, near=near), extra)
