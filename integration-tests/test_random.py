@@ -7,8 +7,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent.parent / "packages" / "cacheops-django" / "tests"
 
-EXAMPLES = os.environ.get("CACHEOPS_TEST_EXAMPLES", "100")
-"""Of each of the three kinds of program: three hundred programs by default."""
+EXAMPLES = os.environ.get("CACHEOPS_TEST_EXAMPLES", "50")
+"""Of each of the three kinds of program: a hundred and fifty programs by default."""
 
 
 def test_no_random_program_of_reads_and_writes_gets_an_answer_that_the_database_would_not_give() -> None:
