@@ -1,16 +1,23 @@
 """The contract over a cluster of three servers, where keys of different tables live on different nodes."""
 
 import asyncio
+import threading
 from contextlib import ExitStack
 
 import pytest
 import redis
 import redis.asyncio
 
+from cacheops_core import cluster_wires, wires
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
+from cacheops_core.cluster_wires import ClusterWire
+from cacheops_core.errors import BackendError
 from cacheops_core.testing import count_round_trips, start_cluster, wait_for
 from cacheops_core.testing.contract import Awaited, DependentCacheContract, LockContract, SimpleCacheContract
+
+DRINKS = {"product": [{"category": 7}]}
+REPLACED = "the node did not answer until another one had taken its place"
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +196,142 @@ def test_the_node_that_did_not_answer_is_the_one_that_is_waited_for(servers, clu
         wait_for(lambda: not cache.circuit.is_open)
         assert not cache.circuit.owes()
         cache.close()
+
+
+# A node that hangs until another one has taken its place, and then goes on
+
+
+@pytest.fixture(scope="module")
+def replicated():
+    with start_cluster(
+        replicas=3,
+        cluster_node_timeout=1500,
+        cluster_require_full_coverage="no",
+        cluster_replica_validity_factor=0,
+    ) as servers:
+        yield servers
+
+
+def by_id(servers):
+    """Return the nodes by their ids."""
+    return {asked(server, "CLUSTER", "MYID"): server for server in servers.nodes}
+
+
+def asked(server, *command):
+    with server.client() as client:
+        return client.execute_command(*command)
+
+
+def owner(server, slot):
+    """Return the id of the node that has a slot, as another one says."""
+    slots = asked(server, "CLUSTER", "SLOTS")
+    return next(owners[0][2] for first, last, *owners in slots if first <= slot <= last)
+
+
+def test_a_node_that_was_replaced_while_it_hung_swallows_no_invalidation(replicated):
+    # It answers as soon as it goes on, before it hears from the others that it is a replica now.
+    version, told = iter(range(10)), []
+    with replicated.client() as client:
+        slot = client.keyslot("cacheops:g:{product}")
+        nodes, hung = by_id(replicated), owner(replicated.primaries[0], slot)
+    other = next(server for server in replicated.primaries if server is not nodes[hung])
+    writer = Cache(redis.RedisCluster(host=other.host, port=other.port, socket_timeout=30))
+
+    def write():
+        try:
+            writer.invalidate("product")
+        except BackendError as error:
+            told.append(str(error))
+
+    writer.invalidate("product")
+    writing = threading.Thread(target=write)
+    with nodes[hung].paused():
+        writing.start()
+        wait_for(lambda: owner(other, slot) != hung)
+        reader = Cache(redis.RedisCluster(host=other.host, port=other.port))
+        assert reader.get_or_compute("k", DRINKS, lambda: next(version)) == 0
+    writing.join()
+    assert told == [f"the cache server failed: {REPLACED}"]
+    wait_for(lambda: not writer.circuit.owes())
+    assert reader.get_or_compute("k", DRINKS, lambda: next(version)) == 1
+    writer.close()
+    reader.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def any_cache(request, port):
+    """A cache that asks for each request anew whether the node is still the one to ask."""
+    with asyncio.Runner() as runner:
+        if request.param == "async":
+            client = redis.asyncio.RedisCluster(host="127.0.0.1", port=port)
+            cache = Awaited(AsyncCache(client), runner)
+        else:
+            cache = Cache(redis.RedisCluster(host="127.0.0.1", port=port))
+        yield cache
+        cache.close()
+
+
+def saying(monkeypatch, owner):
+    """Let the other nodes say that this one has all slots."""
+
+    def told(*_):
+        yield from ()
+        return owner
+
+    monkeypatch.setattr(ClusterWire, "_owner", told)
+
+
+def test_an_answer_is_taken_from_a_node_that_the_others_know(any_cache, monkeypatch):
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
+    assert any_cache.get_or_compute("k", DRINKS, lambda: 1) == 1
+    assert any_cache.get_or_compute("k", DRINKS, lambda: 2) == 1
+
+
+def test_no_answer_is_taken_from_a_node_in_whose_place_another_one_serves(any_cache, servers, monkeypatch):
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
+    any_cache.get_or_compute("k", DRINKS, lambda: 1)
+    # Of this one the others say that it has the slot, and in it anything is served.
+    monkeypatch.setattr(ClusterWire, "_is_served", lambda *_: (yield from iter(())) or True)
+    saying(monkeypatch, b"another")
+    with pytest.raises(BackendError, match=REPLACED):
+        any_cache.fetch("k", DRINKS)
+
+
+def test_a_node_is_trusted_of_whose_new_slot_the_others_have_not_heard(any_cache, servers, monkeypatch):
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
+    slot = any_cache.driver.client.keyslot("cacheops:g:{product}")
+    any_cache.get_or_compute("k", DRINKS, lambda: 1)
+    # What they take for the owner sends all who ask to the one that has answered.
+    not_owner = next(id_ for id_ in by_id(servers) if id_ != owner(servers.primaries[0], slot))
+    saying(monkeypatch, not_owner)
+    assert any_cache.fetch("k", DRINKS).is_hit
+
+
+def test_nodes_that_do_not_answer_are_passed_over(servers, port, monkeypatch):
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
+    cache = Cache(redis.RedisCluster(host="127.0.0.1", port=port, socket_timeout=0.3))
+    cache.invalidate("product")
+    mine = owner(servers.primaries[0], cache.driver.client.keyslot("cacheops:g:{product}"))
+    one, other = (server for id_, server in by_id(servers).items() if id_ != mine)
+    with one.paused():
+        cache.invalidate("product")
+        with other.paused(), pytest.raises(BackendError, match="no other node"):
+            cache.invalidate("product")
+    wait_for(lambda: not cache.circuit.owes())
+    cache.close()
+
+
+def test_nodes_that_may_not_be_asked_are_told_of_once(servers, nodes, port, monkeypatch, caplog):
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
+    cluster_wires._told.clear()
+    for client in nodes:
+        client.acl_setuser(
+            "site", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-cluster|myid"]
+        )
+    cache = Cache(redis.RedisCluster(host="127.0.0.1", port=port, username="site", password="any"))
+    assert [cache.get_or_compute("k", DRINKS, iter("ab").__next__) for _ in range(2)] == ["a", "a"]
+    [told] = [one.message for one in caplog.records]
+    assert "allow CLUSTER MYID" in told
+    cache.close()
+    for client in nodes:
+        client.acl_deluser("site")

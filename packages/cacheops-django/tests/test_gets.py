@@ -181,7 +181,7 @@ def test_a_get_finds_what_a_query_has_stored_and_the_other_way_round() -> None:
 
 def test_numbers_of_all_sizes_are_told_apart() -> None:
     # MySQL numbers the next row after the greatest that there ever was, so that there has to be a next.
-    big = [2**31 - 1, 2**31, 2**63 - (99 if connection.vendor == "mysql" else 1)]
+    big = [2**31 - 1, 2**31, 2**63 - (100_000 if connection.vendor == "mysql" else 1)]
     for number in big:
         Everything.objects.create(pk=number)
     for number in big:

@@ -94,7 +94,7 @@ not while a unit stands in ``f:{table}``.
 **What is not covered.** A double fault: a fence that was lost, to eviction or to a failover, *and* a release that
 never comes, as its writer was killed in between. A partitioned primary that goes on answering its clients, while
 another one has been made: two servers, one of which does not hear of the other's writes (``min-replicas-to-write``
-lets its writers fail before their COMMIT), until a sentinel is asked, a second later (`runs`). A server that becomes
+lets its writers fail before their COMMIT), until somebody else is asked, a second later (`runs`). A server that becomes
 a replica and is promoted again, or is replaced behind a proxy, under a connection that stays open: it is found out
 within a second or so, when the run is asked for again, but not before. A machine that is set back to an earlier image
 of its memory, with the same processes in it.

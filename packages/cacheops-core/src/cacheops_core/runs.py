@@ -11,13 +11,13 @@ over each new connection. A primary may become a replica and a primary again und
 and a proxy may hold them over any change behind it. So the run is asked for again every second or so, in front
 of a request that is sent anyway.
 
-*The primary that hung*, as a story. W asks it to drop what has changed, and it hangs. Sentinels make its replica the
-primary, from which others are served. It goes on, and answers W before it hears that it is none any more: W returns,
-and what it has changed was dropped where nobody looks. So where sentinels watch, whoever has asked for the run asks
-one of them next, whether that server is the primary; and who has waited for an answer for so long that this may have
-changed asks before it believes it. It can not change sooner: sentinels do not take a server for dead which has
-answered within ``down-after-milliseconds``. These have to be more than `REFRESH`, and are 30 seconds unless somebody
-has chosen others.
+*The primary that hung*, as a story. W asks it to drop what has changed, and it hangs. Its replica takes its place, and
+others are served from there. It goes on, and answers W before it hears that it is a primary no more: W returns, and
+what it has changed was dropped where nobody looks. So where that may be, whoever has asked for the run asks somebody
+else next, whether that server is the one to ask: a sentinel, or another node of the cluster. And who has waited for an
+answer for so long that this may have changed asks before it believes it. It can not change sooner: a server that has
+answered within ``down-after-milliseconds`` (of Sentinel; ``cluster-node-timeout`` of a cluster) is not taken for dead.
+These have to be more than `REFRESH`, and are 30 and 15 seconds unless somebody has chosen others.
 """
 
 from __future__ import annotations

@@ -61,6 +61,10 @@ LOST: Any = object()
 """Stands for a reply that was lost with its connection."""
 
 
+Confirm = Callable[[Any, Sequence[Request]], Steps]
+"""Takes a connection and the requests that were answered over it; raises if another server is to be asked instead."""
+
+
 @dataclass(slots=True)
 class Exchange:
     """What has been sent over a connection and not been answered yet."""
@@ -73,6 +77,8 @@ class Exchange:
     """When it was about to be sent."""
     is_asked: bool
     """Whether the answers begin with those to "who are you?"."""
+    is_sure: bool
+    """Whether it has been confirmed a short while ago that this is the server to ask."""
 
 
 class Wire:
@@ -98,8 +104,8 @@ class Wire:
         # Sentinel's pool closes what is idle when another server has become the primary, so that it must know.
         is_plain = type(pool).__name__ in PLAIN_POOLS
         self._most = min(KEPT, pool.max_connections // 2) if is_plain else 0
-        self._is_watched = getattr(pool, "is_master", False) and hasattr(pool, "get_master_address")
-        """Whether sentinels may make another server the primary."""
+        self.confirm: Confirm | None = self._ask_sentinels if _is_watched(pool) else None
+        """Makes sure that a server has not been replaced, where it may be without noticing."""
 
     def reading(self, request: Command) -> Any:
         """Return the reply to a hit's one question, with the run that gave it, if a connection at hand will do.
@@ -251,11 +257,11 @@ class Wire:
     def sending(self, connection: Any, requests: Sequence[Request], arguments: Arguments) -> Steps:
         """Send requests over a connection, which is closed if that fails; return the exchange."""
         try:
-            known, is_asked, began = None, False, time.monotonic()
-            if self._is_watched or any(map(needs_run, requests)):
+            known, is_asked, is_sure, began = None, False, True, time.monotonic()
+            if self.confirm is not None or any(map(needs_run, requests)):
                 known = self._runs.get(connection)
                 if known is None or known.socket is not self._socket(connection):
-                    known = None
+                    known, is_sure = None, False
                     if any(map(takes_run, requests)):
                         known = yield from self._learning(connection)
                 is_asked = known is None or known.until < began
@@ -264,7 +270,7 @@ class Wire:
             yield self._send(connection, _packed(connection, [*WHO, *commands] if is_asked else commands))
             if known is not None and known.socket is not self._socket(connection):
                 raise self.loss("the connection has been made anew, to a server that may be another")
-            return Exchange(connection, requests, known, began, is_asked)
+            return Exchange(connection, requests, known, began, is_asked, is_sure and not is_asked)
         except BaseException as error:
             yield from self.giving_up(connection, error)
             raise
@@ -286,8 +292,13 @@ class Wire:
                 else:
                     reply = self._told(one, reply, known)
                 replies.append(reply)
-            if known is not None and known.until < time.monotonic():
-                yield from self._confirming(connection)
+            if self.confirm is not None and known is not None:
+                is_sure = exchange.is_sure and time.monotonic() <= known.until
+                if not is_sure and all(isinstance(reply, Exception) for reply in replies):
+                    # Nothing has been done, and maybe because somebody else is to be asked for it.
+                    self._runs.pop(connection, None)
+                elif not is_sure:
+                    yield from self.confirm(connection, exchange.requests)
         except BaseException as error:
             yield from self.giving_up(connection, error)
             raise
@@ -314,18 +325,34 @@ class Wire:
                 replies.append((yield connection.read_response()))
             except self.refusal as error:
                 replies.append(error)
-        run = run_of(replies)
-        yield from self._confirming(connection)
-        known = self._runs[connection] = Known(self._socket(connection), run, began + REFRESH)
+        known = Known(self._socket(connection), run_of(replies), began + REFRESH)
+        self._runs[connection] = known
         return known
 
-    def _confirming(self, connection: Any) -> Steps:
-        """Make sure that the server that has answered is not one whose place another one has taken."""
-        if self._is_watched:
-            # Who asks learns it for the whole pool, which closes what is idle.
-            address = yield self._pool.get_master_address()
-            if address != (connection.host, connection.port):
-                raise self.loss("the sentinels have made another server the primary")
+    def _ask_sentinels(self, connection: Any, _: Sequence[Request]) -> Steps:
+        # Who asks learns it for the whole pool, which closes what is idle.
+        address = yield self._pool.get_master_address()
+        if address != (connection.host, connection.port):
+            raise self.loss("the sentinels have made another server the primary")
+
+    def saying(self, connection: Any, *command: Any) -> Steps:
+        """Send one command over a connection that nobody else has, and return the reply."""
+        yield self._send(connection, _packed(connection, [command]))
+        return (yield connection.read_response())
+
+    def saying_once(self, *command: Any) -> Steps:
+        """Send one command, over a connection that has been looked at, and return the reply."""
+        connection = yield from self.taking(may_repeat=False)
+        try:
+            reply = yield from self.saying(connection, *command)
+        except self.refusal:
+            yield from self.releasing(connection)
+            raise
+        except BaseException as error:
+            yield from self.giving_up(connection, error)
+            raise
+        yield from self.releasing(connection)
+        return reply
 
     def _get(self) -> Any:
         """Return a connection of the pool, which has looked whether it lives."""
@@ -384,6 +411,11 @@ def wire_of(client: Any, kind: type[Wire]) -> Wire | None:
         wire = kind(client.connection_pool, client.response_callbacks, library)
         wire = vars(client).setdefault("_cacheops_wire", wire)
     return wire
+
+
+def _is_watched(pool: Any) -> bool:
+    """Tell whether sentinels say which server a pool's connections lead to."""
+    return getattr(pool, "is_master", False) and hasattr(pool, "get_master_address")
 
 
 def _packed(connection: Any, commands: list[tuple[Any, ...]]) -> list[bytes]:

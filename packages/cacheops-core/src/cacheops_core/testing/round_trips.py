@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-HANDSHAKE = frozenset({"HELLO", "AUTH", "CLIENT", "SELECT", "INFO"})
-"""Commands that are sent once over each new connection."""
+HANDSHAKE = frozenset({"HELLO", "AUTH", "CLIENT", "SELECT", "INFO", "CLUSTER"})
+"""Commands that are sent once over each new connection, or once a second."""
 
 
 @dataclass(slots=True)
