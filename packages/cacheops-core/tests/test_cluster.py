@@ -321,6 +321,14 @@ def test_nodes_that_do_not_answer_are_passed_over(servers, port, monkeypatch):
     cache.close()
 
 
+def test_a_primary_that_is_alone_is_asked_as_it_is(monkeypatch):
+    monkeypatch.setattr(wires, "REFRESH", 0.0)
+    with start_cluster(primaries=1, replicas=1) as servers, servers.client(socket_timeout=0.3) as client:
+        cache = Cache(client)
+        with servers.replicas[0].paused():
+            assert [cache.get_or_compute("k", DRINKS, iter("ab").__next__) for _ in range(2)] == ["a", "a"]
+
+
 def test_nodes_that_may_not_be_asked_are_told_of_once(servers, nodes, port, monkeypatch, caplog):
     monkeypatch.setattr(wires, "REFRESH", 0.0)
     cluster_wires._told.clear()

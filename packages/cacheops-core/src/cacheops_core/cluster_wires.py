@@ -62,6 +62,7 @@ class ClusterWire:
         """What a node says that does not serve these keys, or not now."""
         self._lost: tuple[type[Exception], ...] = (errors.ConnectionError, errors.RedisClusterException)
         self._late: type[Exception] = errors.TimeoutError
+        """What is raised when an answer has come too late to be believed."""
         self._wires: dict[str, tuple[Any, Wire]] = {}
         self._teller: Wire | None = None
         """The node that has told last whose the slots are."""
@@ -147,9 +148,10 @@ class ClusterWire:
 
     def _confirming(self, wire: Wire, connection: Any, requests: Sequence[Request]) -> Steps:
         """Make sure that the others send whoever asks for these keys to the node that has answered."""
-        others = [other for node in self._client.get_nodes() if (other := self._wire_of(node)) is not wire]
-        if not others:
+        if len(self._client.get_primaries()) < 2:
+            # It takes others to choose another one.
             return
+        others = [other for node in self._client.get_nodes() if (other := self._wire_of(node)) is not wire]
         key = _key_of(requests[0])
         try:
             mine = yield from wire.saying(connection, "CLUSTER", "MYID")

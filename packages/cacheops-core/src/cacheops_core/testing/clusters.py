@@ -69,7 +69,9 @@ def _share_slots(clients: list[Any]) -> None:  # redis-py leaves execute_command
 
 
 def _knows(client: redis.Redis, nodes: int) -> bool:
-    return int(client.cluster("INFO")["cluster_known_nodes"]) == nodes
+    # Before two have shaken hands, they have other names for each other.
+    flags = [node["flags"] for node in client.cluster("NODES").values()]
+    return len(flags) == nodes and not any("handshake" in one for one in flags)
 
 
 def _is_ready(client: redis.Redis) -> bool:
