@@ -13,6 +13,7 @@ from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
 from cacheops_core.cluster_wires import ClusterWire
 from cacheops_core.errors import BackendError
+from cacheops_core.flows import Command
 from cacheops_core.testing import count_round_trips, start_cluster, wait_for
 from cacheops_core.testing.contract import Awaited, DependentCacheContract, LockContract, SimpleCacheContract
 
@@ -319,6 +320,26 @@ def test_nodes_that_do_not_answer_are_passed_over(servers, port, monkeypatch):
             cache.invalidate("product")
     wait_for(lambda: not cache.circuit.owes())
     cache.close()
+
+
+def test_a_node_that_has_refused_is_not_taken_for_confirmed(cluster, monkeypatch):
+    cache, slots, owner_of = Cache(cluster), [], ClusterWire._owner
+
+    def noting(self, others, slot):
+        slots.append(slot)
+        return owner_of(self, others, slot)
+
+    def refused():
+        yield Command("SET", ("cacheops:g:{product}",))
+
+    monkeypatch.setattr(wires, "REFRESH", 60.0)
+    monkeypatch.setattr(ClusterWire, "_owner", noting)
+    with pytest.raises(BackendError, match="wrong number"):
+        cache.driver.run(refused())
+    assert slots == []
+    for _ in range(2):
+        cache.invalidate("product")
+    assert slots == [cluster.keyslot("{product}")]
 
 
 def test_a_primary_that_is_alone_is_asked_as_it_is(monkeypatch):
