@@ -224,6 +224,37 @@ def test_an_outage_costs_one_time_out_also_where_other_connections_are_at_hand(p
     me.close()
 
 
+@pytest.fixture
+def owing_meanwhile(proxy, other, monkeypatch):
+    """A user who comes to owe something, by another thread, right before a hit's question goes out."""
+    me = InThread(proxy.port, degrade=True)
+    other.get_or_compute("k", DRINKS, lambda: "old")
+    me.cache.fetch("k", DRINKS)
+    ask = me.cache.driver.ask
+
+    def owe_first(request):
+        monkeypatch.undo()
+        me.cache.circuit.owe(me.cache._owed, Debt({"product": None}))
+        return ask(request)
+
+    monkeypatch.setattr(me.cache.driver, "ask", owe_first)
+    yield me
+    me.close()
+
+
+def test_what_comes_to_be_owed_while_a_hit_is_asked_for_is_sent_before_the_next_one(owing_meanwhile):
+    # The first read began before that write has returned; what it is served is its own business.
+    owing_meanwhile.cache.fetch("k", DRINKS)
+    assert not owing_meanwhile.cache.fetch("k", DRINKS).is_hit
+
+
+def test_what_comes_to_be_owed_while_a_miss_is_asked_for_drops_what_is_stored_after_it(owing_meanwhile):
+    lookup = owing_meanwhile.cache.fetch("another", DRINKS)
+    assert not lookup.is_hit
+    owing_meanwhile.cache.fill(lookup, "old")
+    assert not owing_meanwhile.cache.fetch("another", DRINKS).is_hit
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_what_goes_wrong_with_a_hit_over_a_connection_at_hand_is_an_error(proxy, user, compute, kind):
     me = user()

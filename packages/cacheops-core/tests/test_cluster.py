@@ -8,10 +8,10 @@ import pytest
 import redis
 import redis.asyncio
 
-from cacheops_core import cluster_wires, wires
+from cacheops_core import confirming, wires
 from cacheops_core.cache import Cache
 from cacheops_core.cache_async import AsyncCache
-from cacheops_core.cluster_wires import ClusterWire
+from cacheops_core.confirming import OtherNodes
 from cacheops_core.errors import BackendError
 from cacheops_core.flows import Command
 from cacheops_core.testing import count_round_trips, start_cluster, wait_for
@@ -280,7 +280,7 @@ def saying(monkeypatch, owner):
         yield from ()
         return owner
 
-    monkeypatch.setattr(ClusterWire, "_owner", told)
+    monkeypatch.setattr(OtherNodes, "_owner", told)
 
 
 def test_an_answer_is_taken_from_a_node_that_the_others_know(any_cache, monkeypatch):
@@ -293,7 +293,7 @@ def test_no_answer_is_taken_from_a_node_in_whose_place_another_one_serves(any_ca
     monkeypatch.setattr(wires, "REFRESH", 0.0)
     any_cache.get_or_compute("k", DRINKS, lambda: 1)
     # Of this one the others say that it has the slot, and in it anything is served.
-    monkeypatch.setattr(ClusterWire, "_is_served", lambda *_: (yield from iter(())) or True)
+    monkeypatch.setattr(OtherNodes, "_is_served", lambda *_: (yield from iter(())) or True)
     saying(monkeypatch, b"another")
     with pytest.raises(BackendError, match=REPLACED):
         any_cache.fetch("k", DRINKS)
@@ -324,7 +324,7 @@ def test_nodes_that_do_not_answer_are_passed_over(servers, port, monkeypatch):
 
 
 def test_a_node_that_has_refused_is_not_taken_for_confirmed(cluster, monkeypatch):
-    cache, slots, owner_of = Cache(cluster), [], ClusterWire._owner
+    cache, slots, owner_of = Cache(cluster), [], OtherNodes._owner
 
     def noting(self, others, slot):
         slots.append(slot)
@@ -334,7 +334,7 @@ def test_a_node_that_has_refused_is_not_taken_for_confirmed(cluster, monkeypatch
         yield Command("SET", ("cacheops:g:{product}",))
 
     monkeypatch.setattr(wires, "REFRESH", 60.0)
-    monkeypatch.setattr(ClusterWire, "_owner", noting)
+    monkeypatch.setattr(OtherNodes, "_owner", noting)
     with pytest.raises(BackendError, match="wrong number"):
         cache.driver.run(refused())
     assert slots == []
@@ -353,7 +353,7 @@ def test_a_primary_that_is_alone_is_asked_as_it_is(monkeypatch):
 
 def test_nodes_that_may_not_be_asked_are_told_of_once(servers, nodes, port, monkeypatch, caplog):
     monkeypatch.setattr(wires, "REFRESH", 0.0)
-    cluster_wires._told.clear()
+    confirming._told.clear()
     for client in nodes:
         client.acl_setuser(
             "site", enabled=True, nopass=True, keys="*", channels="*", commands=["+@all", "-cluster|myid"]

@@ -8,7 +8,6 @@ served from there and nothing stored: a slot that moves is not cached until it h
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 
 from .client_libraries import LIBRARIES
 from .clients import executing
+from .confirming import OtherNodes
 from .flows import Call, Command, Request
 from .wire_commands import (
     Arguments,
@@ -30,8 +30,6 @@ from .wire_commands import (
     raise_first,
 )
 from .wires import AsyncWire, Exchange, Wire, wire_of
-
-log: logging.Logger = logging.getLogger("cacheops")
 
 KEYED = frozenset({"BLMOVE", "DEL", "EXISTS", "PERSIST", "PEXPIRE", "PTTL", "SET", "TYPE"})
 """Commands of one key, or of several in one slot, the first argument among them."""
@@ -61,11 +59,8 @@ class ClusterWire:
         )
         """What a node says that does not serve these keys, or not now."""
         self._lost: tuple[type[Exception], ...] = (errors.ConnectionError, errors.RedisClusterException)
-        self._late: type[Exception] = errors.TimeoutError
-        """What is raised when an answer has come too late to be believed."""
         self._wires: dict[str, tuple[Any, Wire]] = {}
-        self._teller: Wire | None = None
-        """The node that has told last whose the slots are."""
+        self._others = OtherNodes(client, self._wire_of, errors)
 
     def asking(self, request: Any) -> Steps:
         """Send a request, or several in one go to each node, and return the reply, or the list of them."""
@@ -135,57 +130,14 @@ class ClusterWire:
             client = getattr(self._client, f"get_{self._library}_connection")(node)
             wire = wire_of(client, Wire)
             assert wire is not None, "the nodes of a library's cluster have its own clients"
-            wire.confirm = wire.confirm or partial(self._confirming, wire)
+            wire.confirm = wire.confirm or partial(self._others.confirm, wire)
             return wire
         known = self._wires.get(node.name)
         if known is None or known[0] is not node:
             wire = AsyncWire(NodePool(node), node.response_callbacks, self._library)
-            wire.confirm = partial(self._confirming, wire)
+            wire.confirm = partial(self._others.confirm, wire)
             known = self._wires[node.name] = node, wire
         return known[1]
-
-    # A node that has hung, and has been replaced meanwhile, goes on as a primary until it hears from the others.
-
-    def _confirming(self, wire: Wire, connection: Any, requests: Sequence[Request]) -> Steps:
-        """Make sure that the others send whoever asks for these keys to the node that has answered."""
-        if len(self._client.get_primaries()) < 2:
-            # It takes others to choose another one.
-            return
-        others = [other for node in self._client.get_nodes() if (other := self._wire_of(node)) is not wire]
-        key = _key_of(requests[0])
-        try:
-            mine = yield from wire.saying(connection, "CLUSTER", "MYID")
-            owner = yield from self._owner(others, self._client.keyslot(key))
-        except wire.refusal as error:
-            _tell(str(error))
-            return
-        if owner != mine and (yield from self._is_served(others, owner, key)):
-            # Not a loss, after which it would be asked again at once.
-            raise self._late("the node did not answer until another one had taken its place")
-
-    def _owner(self, others: list[Wire], slot: int) -> Steps:
-        """Return the id of the node that has a slot, as the first of the others says that answers."""
-        for other in sorted(others, key=lambda one: one is not self._teller):
-            try:
-                slots = yield from other.saying_once("CLUSTER", "SLOTS")
-            except (*self._lost, self._late):
-                continue
-            self._teller = other
-            return next((owners[0][2] for first, last, *owners in slots if first <= slot <= last), None)
-        raise self._late("no other node of the cluster says who serves these keys")
-
-    def _is_served(self, others: list[Wire], owner: bytes | None, key: Any) -> Steps:
-        """Tell whether a key is served by the node with this id; it may not have told all yet that a slot has moved."""
-        for other in others:
-            try:
-                if (yield from other.saying_once("CLUSTER", "MYID")) == owner:
-                    yield from other.saying_once("EXISTS", key)
-                    return True
-            except other.refusal:
-                return False
-            except (*self._lost, self._late):
-                continue
-        return True
 
 
 class NodePool:
@@ -225,24 +177,6 @@ def cluster_wire_of(client: Any, kind: type[Wire]) -> ClusterWire | None:
         if library is not None and hasattr(client, "get_node_from_key"):
             wire = vars(client).setdefault("_cacheops_wire", ClusterWire(client, kind, library))
     return wire
-
-
-_told: set[str] = set()
-
-
-def _tell(text: str) -> None:
-    if text not in _told:
-        _told.add(text)
-        log.warning(
-            "The nodes of the cluster do not tell whose the slots are (%s). If one of them ever hangs until another "
-            "has taken its place, and then goes on, what it is told in that moment is lost: allow CLUSTER MYID and "
-            "CLUSTER SLOTS",
-            text,
-        )
-
-
-def _key_of(request: Request) -> Any:
-    return request.keys[0] if isinstance(request, Call) else request.args[0]
 
 
 def _is_keyed(request: Request) -> bool:

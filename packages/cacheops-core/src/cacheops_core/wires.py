@@ -28,6 +28,7 @@ from importlib import import_module
 from typing import Any
 
 from .client_libraries import PLAIN_POOLS, library_of
+from .confirming import Confirm, by_sentinels
 from .flows import Command, Request
 from .runs import REFRESH, WHO, Known, run_of
 from .wire_commands import (
@@ -59,10 +60,6 @@ UNASKED: Any = object()
 
 LOST: Any = object()
 """Stands for a reply that was lost with its connection."""
-
-
-Confirm = Callable[[Any, Sequence[Request]], Steps]
-"""Takes a connection and the requests that were answered over it; raises if another server is to be asked instead."""
 
 
 @dataclass(slots=True)
@@ -104,7 +101,7 @@ class Wire:
         # Sentinel's pool closes what is idle when another server has become the primary, so that it must know.
         is_plain = type(pool).__name__ in PLAIN_POOLS
         self._most = min(KEPT, pool.max_connections // 2) if is_plain else 0
-        self.confirm: Confirm | None = self._ask_sentinels if _is_watched(pool) else None
+        self.confirm: Confirm | None = by_sentinels(pool, self.loss)
         """Makes sure that a server has not been replaced, where it may be without noticing."""
 
     def reading(self, request: Command) -> Any:
@@ -329,12 +326,6 @@ class Wire:
         self._runs[connection] = known
         return known
 
-    def _ask_sentinels(self, connection: Any, _: Sequence[Request]) -> Steps:
-        # Who asks learns it for the whole pool, which closes what is idle.
-        address = yield self._pool.get_master_address()
-        if address != (connection.host, connection.port):
-            raise self.loss("the sentinels have made another server the primary")
-
     def saying(self, connection: Any, *command: Any) -> Steps:
         """Send one command over a connection that nobody else has, and return the reply."""
         yield self._send(connection, _packed(connection, [command]))
@@ -411,11 +402,6 @@ def wire_of(client: Any, kind: type[Wire]) -> Wire | None:
         wire = kind(client.connection_pool, client.response_callbacks, library)
         wire = vars(client).setdefault("_cacheops_wire", wire)
     return wire
-
-
-def _is_watched(pool: Any) -> bool:
-    """Tell whether sentinels say which server a pool's connections lead to."""
-    return getattr(pool, "is_master", False) and hasattr(pool, "get_master_address")
 
 
 def _packed(connection: Any, commands: list[tuple[Any, ...]]) -> list[bytes]:
